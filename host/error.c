@@ -1,0 +1,97 @@
+#include "host/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int exit_code;
+} kinds[] = {
+    [ERROR_NONE] = {"none", 0},
+    [ERROR_MIGRATION] = {"migration", 1},
+    [ERROR_USAGE] = {"usage", 2},
+    [ERROR_REFUSED] = {"refused", 3},
+    [ERROR_BUSY] = {"busy", 4},
+    [ERROR_CONNECTION] = {"connection", 5},
+    [ERROR_PARTIAL] = {"partial", 6},
+    [ERROR_INTERRUPTED] = {"interrupted", 130},
+};
+
+static char *format_text(const char *format, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0)
+        abort(); /* out of memory while saying so: nothing better can be done */
+    return text;
+}
+
+void error_set(struct error *error, enum error_kind kind, const char *format, ...)
+{
+    va_list args;
+    if (error->kind != ERROR_NONE)
+        return;
+    error->kind = kind;
+    va_start(args, format);
+    error->message = format_text(format, args);
+    va_end(args);
+}
+
+void error_text(char **field, const char *format, ...)
+{
+    va_list args;
+    char *text;
+    if (format == NULL)
+        return;
+    va_start(args, format);
+    text = format_text(format, args);
+    va_end(args);
+    free(*field);
+    *field = text;
+}
+
+void error_clear(struct error *error)
+{
+    free(error->message);
+    free(error->detail);
+    free(error->hint);
+    free(error->context);
+    free(error->statement);
+    free(error->traceback);
+    free(error->revision);
+    free(error->file);
+    free(error->tenant);
+    free(error->state);
+    memset(error, 0, sizeof *error);
+}
+
+void error_move(struct error *to, struct error *from)
+{
+    if (to->kind != ERROR_NONE) {
+        error_clear(from);
+        return;
+    }
+    error_clear(to);
+    *to = *from;
+    memset(from, 0, sizeof *from);
+}
+
+const char *error_kind_name(enum error_kind kind)
+{
+    return kinds[kind].name;
+}
+
+enum error_kind error_kind_named(const char *name)
+{
+    size_t i;
+    for (i = ERROR_MIGRATION; i < sizeof kinds / sizeof *kinds; i++)
+        if (name != NULL && strcmp(kinds[i].name, name) == 0)
+            return (enum error_kind)i;
+    return ERROR_MIGRATION;
+}
+
+int error_exit_code(enum error_kind kind)
+{
+    return kinds[kind].exit_code;
+}

@@ -1,0 +1,48 @@
+#ifndef DMLUA_ERROR_H
+#define DMLUA_ERROR_H
+
+/* What went wrong, kept as facts. It is decided on by kind and SQLSTATE, never by text, and printed once, by report. */
+enum error_kind {
+    ERROR_NONE,
+    ERROR_MIGRATION,
+    ERROR_USAGE,
+    ERROR_REFUSED,
+    ERROR_BUSY,
+    ERROR_CONNECTION,
+    ERROR_PARTIAL,
+    ERROR_INTERRUPTED
+};
+
+/* All strings are owned and may be null. A zeroed struct is "no error". */
+struct error {
+    enum error_kind kind;
+    char sqlstate[6];
+    int line;           /* of `file`, 1-based; 0: unknown */
+    int position;       /* of the fault in `statement`, characters, 1-based; 0: unknown */
+    char *message;
+    char *detail;
+    char *hint;         /* the way out */
+    char *context;      /* the server's CONTEXT */
+    char *statement;    /* the SQL text that failed */
+    char *traceback;    /* the author's own Lua frames */
+    char *revision;
+    char *file;
+    char *tenant;
+    char *state;        /* where the database stands now */
+};
+
+/* Fills an empty error; one that is already set stays, because the first failure is the one that explains. */
+void error_set(struct error *error, enum error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Sets one owned text field, replacing what stood there; a null text leaves it as it is. */
+void error_text(char **field, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Frees the strings and zeroes the struct. */
+void error_clear(struct error *error);
+/* Moves `from` into `to` if `to` is empty; else drops it. `from` is empty afterwards. */
+void error_move(struct error *to, struct error *from);
+
+const char *error_kind_name(enum error_kind kind);
+enum error_kind error_kind_named(const char *name); /* ERROR_MIGRATION for a name that is none */
+int error_exit_code(enum error_kind kind);
+
+#endif
