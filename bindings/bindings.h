@@ -1,0 +1,9 @@
+#ifndef DMLUA_BINDINGS_H
+#define DMLUA_BINDINGS_H
+
+#include <lua.h>
+
+/* The C modules for Lua: in the program, and in dmlua.so for the specs. One file a module, one luaopen a file. */
+int luaopen_dmlua_sqltree(lua_State *L);
+
+#endif

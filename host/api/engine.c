@@ -1,0 +1,65 @@
+#include <lauxlib.h>
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "host/api/api.h"
+#include "host/report.h"
+
+/* write(text): a result, to stdout. */
+static int engine_write(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    report_write(text, size);
+    return 0;
+}
+
+/* log(level, logger, text): a line to stderr; level is "debug", "info", "warn" or "error". */
+static int engine_log(lua_State *L)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    int level = luaL_checkoption(L, 1, "info", levels);
+    report_log((enum report_level)level, luaL_checkstring(L, 2), "%s", luaL_checkstring(L, 3));
+    return 0;
+}
+
+/* report{json=, quiet=, verbose=}: how the rest of this run reports. */
+static int engine_report(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "json");
+    report_options.json = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "quiet");
+    report_options.quiet = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "verbose");
+    report_options.verbose = lua_toboolean(L, -1);
+    return 0;
+}
+
+/* versions(): {dmlua, lua, libpq} as text. */
+static int engine_versions(lua_State *L)
+{
+    int pq = PQlibVersion();
+    lua_newtable(L);
+    lua_pushliteral(L, DMLUA_VERSION);
+    lua_setfield(L, -2, "dmlua");
+    lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
+    lua_setfield(L, -2, "lua");
+    lua_pushfstring(L, "%d.%d", pq / 10000, pq % 10000);
+    lua_setfield(L, -2, "libpq");
+    return 1;
+}
+
+static const luaL_Reg engine[] = {
+    {"write", engine_write},
+    {"log", engine_log},
+    {"report", engine_report},
+    {"versions", engine_versions},
+    {NULL, NULL},
+};
+
+int luaopen_dmlua_engine(lua_State *L)
+{
+    luaL_newlib(L, engine);
+    return 1;
+}

@@ -1,0 +1,170 @@
+#include "host/report.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct report_options report_options;
+
+/* Where the text goes on: control characters as \xNN, tabs and the line feeds of a longer text as they are. */
+static void put_shown(FILE *out, const char *text, const char *indent)
+{
+    const unsigned char *c;
+    for (c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (*c == '\n') {
+            fputc('\n', out);
+            fputs(indent, out);
+        } else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) { /* C1 control, in UTF-8 */
+            fprintf(out, "\\x%02x", c[1]);
+            c++;
+        } else if ((*c < 0x20 && *c != '\t') || *c == 0x7f) {
+            fprintf(out, "\\x%02x", *c);
+        } else {
+            fputc(*c, out);
+        }
+    }
+}
+
+void report_log(enum report_level level, const char *logger, const char *format, ...)
+{
+    static const char *const names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
+    va_list args;
+    char *text;
+    int size;
+    if ((level == REPORT_DEBUG && !report_options.verbose) || (level < REPORT_WARN && report_options.quiet))
+        return;
+    va_start(args, format);
+    size = vasprintf(&text, format, args);
+    va_end(args);
+    if (size < 0)
+        return;
+    fprintf(stderr, "%-5s [%s] ", names[level], logger);
+    put_shown(stderr, text, "  ");
+    fputc('\n', stderr);
+    free(text);
+}
+
+void report_write(const char *text, size_t size)
+{
+    fwrite(text, 1, size, stdout);
+}
+
+static void put_json_string(FILE *out, const char *text)
+{
+    const unsigned char *c;
+    fputc('"', out);
+    for (c = (const unsigned char *)text; *c != '\0'; c++) {
+        if (*c == '"' || *c == '\\')
+            fprintf(out, "\\%c", *c);
+        else if (*c == '\n')
+            fputs("\\n", out);
+        else if (*c < 0x20 || *c == 0x7f)
+            fprintf(out, "\\u%04x", *c);
+        else
+            fputc(*c, out);
+    }
+    fputc('"', out);
+}
+
+static void put_json_field(FILE *out, const char *name, const char *text)
+{
+    fprintf(out, ",\"%s\":", name);
+    if (text == NULL || *text == '\0')
+        fputs("null", out);
+    else
+        put_json_string(out, text);
+}
+
+static void report_error_json(const struct error *error)
+{
+    fputs("{\"error\":{\"kind\":", stdout);
+    put_json_string(stdout, error_kind_name(error->kind));
+    put_json_field(stdout, "message", error->message);
+    put_json_field(stdout, "sqlstate", error->sqlstate);
+    put_json_field(stdout, "revision", error->revision);
+    put_json_field(stdout, "file", error->file);
+    if (error->line > 0)
+        fprintf(stdout, ",\"line\":%d", error->line);
+    else
+        fputs(",\"line\":null", stdout);
+    put_json_field(stdout, "tenant", error->tenant);
+    put_json_field(stdout, "hint", error->hint);
+    put_json_field(stdout, "detail", error->detail);
+    put_json_field(stdout, "statement", error->statement);
+    put_json_field(stdout, "state", error->state);
+    fputs("}}\n", stdout);
+    fflush(stdout);
+}
+
+/* The statement's line that holds the fault, and a caret below it. */
+static void put_caret(const char *statement, int position)
+{
+    const char *c = statement, *start = statement, *end;
+    int column = 0;
+    /* position counts characters; UTF-8 continuation bytes are not characters */
+    for (; *c != '\0' && position > 1; c++) {
+        if (((unsigned char)c[1] & 0xc0) != 0x80)
+            position--;
+        if (*c == '\n')
+            start = c + 1;
+    }
+    end = start + strcspn(start, "\n");
+    fputs("  ", stderr);
+    for (const char *p = start; p < end; p++) {
+        char one[2] = {*p, '\0'};
+        if ((unsigned char)*p >= 0x80)
+            fputc(*p, stderr);
+        else
+            put_shown(stderr, *p == '\t' ? " " : one, "");
+        if (p < c && ((unsigned char)*p & 0xc0) != 0x80)
+            column++;
+    }
+    fprintf(stderr, "\n  %*s^\n", column, "");
+}
+
+static void put_field(const char *name, const char *text)
+{
+    if (text == NULL || *text == '\0')
+        return;
+    fprintf(stderr, "  %s: ", name);
+    put_shown(stderr, text, "    ");
+    fputc('\n', stderr);
+}
+
+void report_error(const struct error *error)
+{
+    if (report_options.json)
+        report_error_json(error);
+    fflush(stdout);
+    fputs("FAILED: ", stderr);
+    put_shown(stderr, error->message != NULL ? error->message : "unknown error", "  ");
+    if (error->sqlstate[0] != '\0')
+        fprintf(stderr, " (SQLSTATE %s)", error->sqlstate);
+    fputc('\n', stderr);
+    if (error->file != NULL) {
+        fputs("  at ", stderr);
+        put_shown(stderr, error->file, "");
+        if (error->line > 0)
+            fprintf(stderr, ":%d", error->line);
+        fputc('\n', stderr);
+    }
+    put_field("revision", error->revision);
+    put_field("tenant", error->tenant);
+    if (error->statement != NULL && error->position > 0)
+        put_caret(error->statement, error->position);
+    else
+        put_field("statement", error->statement);
+    put_field("detail", error->detail);
+    put_field("context", error->context);
+    put_field("hint", error->hint);
+    if (error->traceback != NULL) {
+        fputs("  ", stderr);
+        put_shown(stderr, error->traceback, "  ");
+        fputc('\n', stderr);
+    }
+    if (error->state != NULL) {
+        put_shown(stderr, error->state, "");
+        fputc('\n', stderr);
+    }
+}

@@ -1,0 +1,89 @@
+-- Errors as facts: the one place where an error table is made.
+--
+-- Fields: kind (a name of host/error.h: migration, usage, refused, busy, connection, partial, interrupted), message,
+-- sqlstate, detail, hint, file, line, revision, tenant, statement, position, traceback.
+
+local M = {}
+
+local mt = { __name = "dmlua.error" }
+
+function mt.__tostring(e)
+  local place = e.file and (e.line and ("%s:%d: "):format(e.file, e.line) or e.file .. ": ") or ""
+  return place .. e.message
+end
+
+--- The fields as an error table.
+function M.new(fields)
+  return setmetatable(fields, mt)
+end
+
+--- Is this value an error table of ours?
+function M.is(value)
+  return getmetatable(value) == mt
+end
+
+-- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files (in specs), ours lie under lua/dmlua/.
+local function authored(source)
+  return source:sub(1, 1) == "@" and not source:find("lua/dmlua/", 1, true) and not source:find("/busted/", 1, true)
+end
+
+--- File and line of the nearest frame that an author wrote, or nil.
+function M.where()
+  local level = 2
+  while true do
+    local frame = debug.getinfo(level, "Sl")
+    if not frame then return nil end
+    if frame.what ~= "C" and authored(frame.source) then return frame.source:sub(2), frame.currentline end
+    level = level + 1
+  end
+end
+
+--- Raises an error of this kind at the author's line.
+function M.raise(fields)
+  if not fields.file then fields.file, fields.line = M.where() end
+  error(M.new(fields), 0)
+end
+
+--- Raises a usage error (exit 2).
+function M.usage(format, ...)
+  error(M.new { kind = "usage", message = format:format(...) }, 0)
+end
+
+-- Damerau-Levenshtein distance, given up above `limit`.
+local function distance(a, b, limit)
+  if math.abs(#a - #b) > limit then return limit + 1 end
+  local before, last, row = nil, {}, nil
+  for j = 0, #b do last[j] = j end
+  for i = 1, #a do
+    row = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        d = math.min(d, before[j - 2] + 1)
+      end
+      row[j] = d
+    end
+    before, last = last, row
+  end
+  return last[#b]
+end
+
+--- The candidate nearest to `name`, or nil when none is near. `candidates` is an array of strings.
+function M.nearest(name, candidates)
+  local limit = math.max(1, math.min(3, #name // 3))
+  local best, nearest = limit + 1, nil
+  for _, candidate in ipairs(candidates) do
+    local d = distance(name:lower(), candidate:lower(), limit)
+    if d < best then best, nearest = d, candidate end
+  end
+  return nearest
+end
+
+--- " (did you mean 'x'?)", or "".
+function M.suggestion(name, candidates)
+  local nearest = M.nearest(tostring(name), candidates)
+  return nearest and (" (did you mean '%s'?)"):format(nearest) or ""
+end
+
+return M
