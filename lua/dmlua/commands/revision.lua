@@ -1,0 +1,66 @@
+-- revision: writes a new migration file upon a head.
+
+local errors = require "dmlua.errors"
+local new_revision = require "dmlua.new_revision"
+
+local function refuse_autogenerate()
+  errors.raise {
+    kind = "usage",
+    message = "--autogenerate is not there yet: dmlua has no declared schema to compare the database with",
+    hint = "write the changes with op.*; `dmlua revision -m MESSAGE` makes the file",
+  }
+end
+
+local function arguments(parser)
+  parser:option "-m --message":argname "MESSAGE":description "what the migration does; names the file"
+  parser:option "--rev-id":argname "ID":description "the identifier, else 12 random hexadecimal digits"
+  parser:option "--head":argname "REV":default "head":show_default(false)
+    :description "the revision it comes after (default: the head); base begins a new history"
+  parser:flag "--splice":description "allow a --head that is no head: begin a new branch there"
+  parser:option "--branch-label":argname "LABEL":description "a name for the branch that begins here"
+  parser:option "--depends-on":argname "REV":count "*"
+    :description "a revision that must be there before; may be repeated"
+  parser:flag "--autogenerate":hidden(true):action(refuse_autogenerate)
+end
+
+-- The revisions that the new one comes after; the texts are Alembic's.
+local function parents(graph, head, splice)
+  local heads = graph:heads()
+  if head == "head" and #heads > 1 then
+    errors.raise {
+      kind = "usage",
+      message = "Multiple heads are present; please specify the head revision on which the new revision should be "
+        .. "based, or perform a merge.",
+      hint = ("the heads are %s; --head REV chooses one, `dmlua merge heads` joins them")
+        :format(table.concat(heads, ", ")),
+    }
+  end
+  local chosen = graph:resolve(head)
+  local is_head = {}
+  for _, id in ipairs(heads) do is_head[id] = true end
+  for _, id in ipairs(chosen) do
+    if not is_head[id] and not splice then
+      errors.usage("Revision %s is not a head revision; please specify --splice to create a new branch from this "
+        .. "revision", id)
+    end
+  end
+  return chosen
+end
+
+local function run(context)
+  local options, graph = context.options, context.tree():graph()
+  local depends_on = {}
+  for i, name in ipairs(options.depends_on) do
+    graph:resolve(name) -- it must be there; the file keeps the word as it was written, as Alembic's do
+    depends_on[i] = name
+  end
+  return new_revision.write(context, {
+    message = options.message,
+    rev_id = options.rev_id,
+    down_revision = parents(graph, options.head, options.splice),
+    branch_labels = options.branch_label and { options.branch_label },
+    depends_on = depends_on,
+  })
+end
+
+return { name = "revision", summary = "write a new migration file", arguments = arguments, run = run }

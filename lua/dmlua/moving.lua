@@ -1,0 +1,66 @@
+-- What upgrade, downgrade and stamp have in common: their options, the call of the engine, the report.
+
+local engine = require "dmlua.engine"
+local errors = require "dmlua.errors"
+local output = require "dmlua.output"
+
+local M = {}
+
+local function refuse(text)
+  return function() errors.usage("%s", text) end
+end
+
+local function seconds(text)
+  local value = tonumber(text)
+  if value and value >= 0 then return value end
+  return nil, ("--lock-wait takes seconds, not '%s'"):format(text)
+end
+
+--- Adds the options to a verb's parser.
+function M.arguments(parser)
+  parser:option "--lock-wait":argname "SECONDS":convert(seconds)
+    :description "how long to wait for another runner of this database"
+  parser:flag "--no-wait":description "do not wait for another runner: exit 4"
+  parser:flag "--accept-changed":description "go on with a migration whose finished parts read otherwise now"
+  parser:flag "--abandon":description "give up the finished parts of a migration; says what stays in the database"
+  parser:flag "--sql":hidden(true)
+    :action(refuse "--sql (text instead of execution) is not there yet; `dmlua plan` names the steps")
+  parser:flag "--dry-run":hidden(true)
+    :action(refuse "--dry-run is not there yet; `dmlua plan` names the steps, and a copy of the database runs them")
+  parser:option "--tag":hidden(true):action(refuse "--tag is not there: it is read by an env.py, and dmlua has none")
+end
+
+local function engine_options(options)
+  if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
+  return {
+    accept_changed = options.accept_changed,
+    abandon = options.abandon,
+    lock_wait = options.lock_wait,
+    no_wait = options.no_wait,
+    reason = options.reason,
+    on_step = options.json and output.json or nil,
+  }
+end
+
+local function describe(result)
+  local heads = #result.heads > 0 and table.concat(result.heads, ", ") or "base"
+  if result.steps == 0 then return ("nothing to do; database is at %s"):format(heads) end
+  return ("%d step%s done; database is at %s"):format(result.steps, result.steps == 1 and "" or "s", heads)
+end
+
+--- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
+function M.run(context, method, targets)
+  local options = engine_options(context.options)
+  local tree = context.tree()
+  context.announce()
+  local session = context.session()
+  local result = session[method](session, tree, targets, options)
+  if context.options.json then
+    output.json(output.object("command", method, "steps", result.steps, "heads", result.heads))
+  else
+    engine.log("info", "dmlua", describe(result))
+  end
+  return 0
+end
+
+return M

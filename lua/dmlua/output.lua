@@ -1,0 +1,77 @@
+-- Results, on stdout: text, or JSON whose keys stand in the order in which they were given.
+
+local engine = require "dmlua.engine"
+
+local M = {}
+
+local object = {}
+
+--- An object of key, value, key, value, …; a nil value is null.
+function M.object(...)
+  return setmetatable({ n = select("#", ...), ... }, object)
+end
+
+local escapes = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function escape(char)
+  return escapes[char] or ("\\u%04x"):format(char:byte())
+end
+
+-- JSON is UTF-8: a text that is not has its odd bytes written as the code points of Latin-1.
+local function encode_string(text)
+  local pattern = utf8.len(text) and '[%c"\\]' or '[%c"\\\128-\255]'
+  return '"' .. text:gsub(pattern, escape) .. '"'
+end
+
+local encode
+
+local function encode_object(value)
+  local parts = {}
+  for i = 1, value.n, 2 do
+    parts[#parts + 1] = encode_string(value[i]) .. ":" .. encode(value[i + 1])
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function encode_list(value)
+  local parts = {}
+  for i, item in ipairs(value) do parts[i] = encode(item) end
+  return "[" .. table.concat(parts, ",") .. "]"
+end
+
+-- A plain table with keys is an object too; its keys are sorted, so that the same value is always the same text.
+local function encode_map(value)
+  local keys, parts = {}, {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for i, key in ipairs(keys) do parts[i] = encode_string(key) .. ":" .. encode(value[key]) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+function encode(value)
+  if value == nil then return "null" end
+  if type(value) == "string" then return encode_string(value) end
+  if type(value) ~= "table" then return tostring(value) end
+  if getmetatable(value) == object then return encode_object(value) end
+  return (#value == 0 and next(value) ~= nil) and encode_map(value) or encode_list(value)
+end
+
+--- The JSON text of a value: nil, boolean, number, string, list, an object of M.object, or a table of named values.
+M.encode = encode
+
+--- Writes one line of text.
+function M.line(text)
+  engine.write(text .. "\n")
+end
+
+--- Writes lines of text.
+function M.lines(list)
+  for _, text in ipairs(list) do M.line(text) end
+end
+
+--- Writes one JSON document, or one of the objects of a stream, on a line of its own.
+function M.json(value)
+  engine.write(encode(value) .. "\n")
+end
+
+return M
