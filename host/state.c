@@ -16,6 +16,8 @@ static const luaL_Reg native_modules[] = {
     {"lfs", luaopen_lfs},
     {"cjson", luaopen_cjson},
     {"dmlua.engine", luaopen_dmlua_engine},
+    {"dmlua.pq", luaopen_dmlua_pq},
+    {"dmlua.sqltree", luaopen_dmlua_sqltree},
     {NULL, NULL},
 };
 
