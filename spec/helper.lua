@@ -9,7 +9,8 @@ local lfs = require "lfs"
 local M = {}
 
 local function setting(name)
-  return os.getenv("DMLUA_SPEC_" .. name) or error("run the specs with scripts/test (DMLUA_SPEC_" .. name .. " is unset)")
+  name = "DMLUA_SPEC_" .. name
+  return os.getenv(name) or error(("run the specs with scripts/test (%s is unset)"):format(name))
 end
 
 M.root = setting "ROOT" -- the source tree
@@ -166,8 +167,8 @@ function M.eventually(condition, seconds)
   return wait_for(seconds or 30, condition) or error("still not so after " .. (seconds or 30) .. " s", 2)
 end
 
---- Starts dmlua and does not wait. The handle has pid; kill(signal) ("TERM" when none is named); out() and err(), what it
---- has written so far; wait(seconds), which returns as `run` does. It is killed afterwards in any case.
+--- Starts dmlua and does not wait. The handle has pid; kill(signal) ("TERM" when none is named); out() and err(), what
+--- it has written so far; wait(seconds), which returns as `run` does. It is killed afterwards in any case.
 function M.start(arguments, options)
   options = options or {}
   local files = make_files(options.input)
@@ -205,8 +206,8 @@ function M.url(database, role)
   return ("postgresql://%s@/%s?host=%s"):format(role or "owner", database, M.host)
 end
 
--- The fields of one CSV record that begins at `at`, and where the next one does. A field without quotes that is empty is
--- NULL; an empty string has quotes.
+-- The fields of one CSV record that begins at `at`, where the next one does, and their number. A field without quotes
+-- that is empty is NULL; an empty string has quotes.
 local function csv_record(text, at)
   local fields, count = {}, 0
   repeat
@@ -251,7 +252,7 @@ end
 local function psql(url, text, timeout)
   local result = M.run(M.programs .. "/psql", { "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", url }, {
     input = text, timeout = timeout })
-  if result.code ~= 0 then error(result.err, 3) end
+  if result.code ~= 0 then error(result.err:gsub("%s+$", ""), 3) end
   return result.out
 end
 
@@ -268,9 +269,9 @@ end
 
 local has_rows = { SELECT = true, WITH = true, VALUES = true, TABLE = true }
 
---- The rows of one query (or of INSERT, UPDATE, DELETE … RETURNING), as tables by column name; every value is text as
---- PostgreSQL prints it, NULL is nil. `database`: a table of helper.database() (superuser), or a URL. Any other text, of
---- any number of statements, is carried out and has no rows; for SHOW and EXPLAIN see `execute`.
+--- The rows of one query (or of INSERT, UPDATE, DELETE … RETURNING), as tables by column name; every value is text
+--- as PostgreSQL prints it, NULL is nil. `database`: a table of helper.database() (superuser), or a URL. Any other
+--- text, of any number of statements, is carried out and has no rows; for SHOW and EXPLAIN see `execute`.
 function M.sql(database, text, timeout)
   local query = text:gsub("[%s;]+$", "")
   local upper = query:upper()
@@ -310,8 +311,8 @@ function M.connect(url)
   return connection
 end
 
---- The text of a migration. `fields`: revision, down (text, list or nil), labels, depends, message, upgrade and downgrade
---- (Lua text of the bodies).
+--- The text of a migration. `fields`: revision, down (text, list or nil), labels, depends, message, and the bodies
+--- upgrade and downgrade (Lua text).
 function M.revision(fields)
   local function literal(value)
     if type(value) ~= "table" then return value and ("%q"):format(value) or "nil" end

@@ -10,8 +10,8 @@ describe("the specs' helper", function()
   end)
 
   it("drops a database after the test that made it", function()
-    local left = helper.sql(helper.url("postgres", "postgres"), "SELECT datname FROM pg_database WHERE datname ~ '^spec_helper_'")
-    assert.same({}, left)
+    local left = "SELECT datname FROM pg_database WHERE datname ~ '^spec_helper_'"
+    assert.same({}, helper.sql(helper.url("postgres", "postgres"), left))
   end)
 
   it("has an owner without privileges, a role that bypasses row security, and an application role", function()
