@@ -22,7 +22,8 @@ function M.is(value)
   return getmetatable(value) == mt
 end
 
--- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files (in specs), ours lie under lua/dmlua/.
+-- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files (in specs), ours lie under
+-- lua/dmlua/.
 local function authored(source)
   return source:sub(1, 1) == "@" and not source:find("lua/dmlua/", 1, true) and not source:find("/busted/", 1, true)
 end
@@ -52,10 +53,10 @@ end
 -- Damerau-Levenshtein distance, given up above `limit`.
 local function distance(a, b, limit)
   if math.abs(#a - #b) > limit then return limit + 1 end
-  local before, last, row = nil, {}, nil
+  local before, last = nil, {}
   for j = 0, #b do last[j] = j end
   for i = 1, #a do
-    row = { [0] = i }
+    local row = { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
       local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
