@@ -1,5 +1,6 @@
 #include <lauxlib.h>
 #include <libpq-fe.h>
+#include <pg_query.h>
 #include <stdbool.h>
 
 #include "host/api/api.h"
@@ -36,7 +37,7 @@ static int engine_report(lua_State *L)
     return 0;
 }
 
-/* versions(): {dmlua, lua, libpq} as text. */
+/* versions(): {dmlua, lua, libpq, libpg_query} as text; libpg_query is named by the PostgreSQL whose grammar it has. */
 static int engine_versions(lua_State *L)
 {
     int pq = PQlibVersion();
@@ -47,6 +48,8 @@ static int engine_versions(lua_State *L)
     lua_setfield(L, -2, "lua");
     lua_pushfstring(L, "%d.%d", pq / 10000, pq % 10000);
     lua_setfield(L, -2, "libpq");
+    lua_pushliteral(L, PG_VERSION);
+    lua_setfield(L, -2, "libpg_query");
     return 1;
 }
 

@@ -69,6 +69,19 @@ function M.lines(list)
   for _, text in ipairs(list) do M.line(text) end
 end
 
+--- Writes rows of cells (texts) with each column as wide as its widest cell.
+function M.columns(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+  end
+  for _, row in ipairs(rows) do
+    local parts = {}
+    for i, cell in ipairs(row) do parts[i] = cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) end
+    M.line((table.concat(parts, "  "):gsub("%s+$", "")))
+  end
+end
+
 --- Writes one JSON document, or one of the objects of a stream, on a line of its own.
 function M.json(value)
   engine.write(encode(value) .. "\n")

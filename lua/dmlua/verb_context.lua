@@ -30,14 +30,17 @@ function M.new(options)
   context.config = once(function() return load_config(options) end)
 
   context.tree = once(function()
-    return require("dmlua.engine.script").load(context.config())
+    local config = context.config()
+    if not config:get "script_location" then config:require_service() end
+    config:check_rails "tree"
+    return require("dmlua.engine.script").load(config)
   end)
 
   function context.session()
     if not session then
       local config = context.config()
       config:require_service()
-      config:check_rails()
+      config:check_rails "database"
       session = engine.connect(config)
     end
     return session

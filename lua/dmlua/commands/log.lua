@@ -1,0 +1,59 @@
+-- log: what was run on the database, newest first; the ledger.
+
+local output = require "dmlua.output"
+
+local function count(text)
+  local value = math.tointeger(tonumber(text))
+  if value and value > 0 then return value end
+  return nil, ("-n takes a number above 0, not '%s'"):format(text)
+end
+
+local function arguments(parser)
+  parser:option "-n --limit":argname "N":convert(count):description "at most so many rows"
+end
+
+local keys = { "run", "revision", "direction", "part", "outcome", "started", "duration_ms", "who", "client", "rows",
+  "sha256", "reason", "note" }
+
+local function as_object(row)
+  local fields = {}
+  for i, key in ipairs(keys) do fields[2 * i - 1], fields[2 * i] = key, row[key] end
+  return output.object(table.unpack(fields, 1, 2 * #keys))
+end
+
+local function duration(ms)
+  if not ms then return "" end
+  return ms < 1000 and ("%d ms"):format(ms) or ("%.1f s"):format(ms / 1000)
+end
+
+-- The columns of one row, left to right; the last ones may be missing.
+local function cells(row)
+  local remarks = {}
+  if row.part and row.part > 1 then remarks[1] = ("part %d"):format(row.part) end
+  for _, text in ipairs { row.reason or "", row.note or "" } do
+    if text ~= "" then remarks[#remarks + 1] = text end
+  end
+  return { row.started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who,
+    table.concat(remarks, "; ") }
+end
+
+local function run(context)
+  local rows = context.session():log { limit = context.options.limit }
+  if context.options.json then
+    local list = {}
+    for i, row in ipairs(rows) do list[i] = as_object(row) end
+    output.json(output.object("log", list))
+    return 0
+  end
+  local lines = {}
+  for i, row in ipairs(rows) do lines[i] = cells(row) end
+  output.columns(lines)
+  return 0
+end
+
+return {
+  name = "log",
+  summary = "list what was run on the database, newest first",
+  arguments = arguments,
+  run = run,
+}
