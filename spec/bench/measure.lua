@@ -87,8 +87,9 @@ end
 
 -- Raises unless the chain's tables, indexes and last version are there.
 local function check_chain(name)
-  local found = output(([[%s -At -c "SELECT count(*) FILTER (WHERE relkind = 'r'), count(*) FILTER (WHERE relkind = 'i'),
-    (SELECT max(version_num) FROM alembic_version) FROM pg_class WHERE relname ~ 'items_'"]]):format(real_psql))
+  local found = output(([[%s -At -c "SELECT count(*) FILTER (WHERE relkind = 'r'),
+    count(*) FILTER (WHERE relkind = 'i'), (SELECT max(version_num) FROM alembic_version)
+    FROM pg_class WHERE relname ~ 'items_'"]]):format(real_psql))
   local expected = ("%d|%d|%06d"):format(steps, 2 * steps, steps)
   if found ~= expected then error(("%s made %s instead of %s"):format(name, found, expected), 0) end
 end
