@@ -16,6 +16,7 @@ static const luaL_Reg native_modules[] = {
     {"lfs", luaopen_lfs},
     {"cjson", luaopen_cjson},
     {"dmlua.engine", luaopen_dmlua_engine},
+    {"dmlua.engine.config", luaopen_dmlua_engine_config},
     {"dmlua.pq", luaopen_dmlua_pq},
     {"dmlua.sqltree", luaopen_dmlua_sqltree},
     {NULL, NULL},

@@ -1,0 +1,125 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/config/internal.h"
+#include "host/config/text.h"
+#include "host/config/url.h"
+
+const char *config_url(const struct config *config)
+{
+    return config_get(config, "url");
+}
+
+bool config_is_local(const struct config *config, const char **database)
+{
+    const char *name;
+    if (!url_is_local(config_url(config), &name))
+        return false;
+    *database = *name != '\0' ? name : config->service != NULL ? config->service : "dmlua";
+    return true;
+}
+
+static int url_missing(const struct config *config, struct error *error)
+{
+    const struct setting *setting = setting_of(config, "url");
+    if (setting->value != NULL)
+        error_set(error, ERROR_USAGE, "the database's URL is empty (%s)",
+                  setting->origin != NULL ? setting->origin : "default");
+    else
+        error_set(error, ERROR_USAGE, "no database was named: %s has no url", config->file.shown);
+    error_text(&error->hint,
+               "give one as `url =` in %s, in [%s] or the section of %s; as DATABASE_URL%s; or as --url URL. "
+               "It is postgresql://USER@HOST:PORT/DATABASE, a libpq conninfo, postgresql:// alone to take "
+               "all from PG* variables, or local: for a private server",
+               config->file.shown, config_environment(config),
+               config->service != NULL ? "a service" : "an environment",
+               config->service != NULL ? " or DMLUA_URL_<SERVICE>" : "");
+    return -1;
+}
+
+static const char *option_value(const PQconninfoOption *option, const char *keyword)
+{
+    for (; option != NULL && option->keyword != NULL; option++)
+        if (strcmp(option->keyword, keyword) == 0)
+            return option->val != NULL && *option->val != '\0' ? option->val : NULL;
+    return NULL;
+}
+
+/* user@host:port/database, by the URL and libpq's defaults for what it leaves open. Owned. */
+static char *describe(const PQconninfoOption *given)
+{
+    static const char *const names[] = {"user", "host", "port", "dbname"};
+    PQconninfoOption *defaults = PQconndefaults();
+    const char *values[4], *service = option_value(given, "service");
+    char *text;
+    size_t i;
+    for (i = 0; i < 4; i++) {
+        values[i] = option_value(given, names[i]);
+        if (values[i] == NULL && service == NULL)
+            values[i] = option_value(defaults, names[i]);
+    }
+    if (values[1] == NULL)
+        values[1] = option_value(given, "hostaddr");
+    if (service != NULL && values[1] == NULL)
+        text = text_format("service %s", service);
+    else
+        text = text_format("%s@%s:%s/%s", values[0] != NULL ? values[0] : "",
+                           values[1] != NULL ? values[1] : "[local]", values[2] != NULL ? values[2] : "5432",
+                           values[3] != NULL   ? values[3]
+                           : values[0] != NULL ? values[0]
+                                               : "");
+    PQconninfoFree(defaults);
+    return text;
+}
+
+static void connection_fill(struct config_connection *connection, const PQconninfoOption *options)
+{
+    const PQconninfoOption *option;
+    size_t count = 0;
+    for (option = options; option->keyword != NULL; option++)
+        count++;
+    connection->keywords = text_resize(NULL, (count + 2) * sizeof *connection->keywords);
+    connection->values = text_resize(NULL, (count + 2) * sizeof *connection->values);
+    count = 0;
+    for (option = options; option->keyword != NULL; option++)
+        if (option->val != NULL && strcmp(option->keyword, "fallback_application_name") != 0) {
+            connection->keywords[count] = text_copy(option->keyword);
+            connection->values[count++] = text_copy(option->val);
+        }
+    connection->keywords[count] = text_copy("fallback_application_name");
+    connection->values[count++] = text_copy("dmlua");
+    connection->keywords[count] = connection->values[count] = NULL;
+    connection->shown = describe(options);
+}
+
+int config_connection(const struct config *config, struct config_connection *connection, struct error *error)
+{
+    const struct setting *setting = setting_of(config, "url");
+    const char *url = config_url(config);
+    PQconninfoOption *options;
+    char *origin;
+    memset(connection, 0, sizeof *connection);
+    if (url == NULL || url[strspn(url, " \t\r\n")] == '\0')
+        return url_missing(config, error);
+    origin = text_format("the database's URL (%s)", setting->origin != NULL ? setting->origin : "default");
+    options = url_options(url, origin, error);
+    free(origin);
+    if (options == NULL)
+        return -1;
+    connection_fill(connection, options);
+    PQconninfoFree(options);
+    return 0;
+}
+
+void config_connection_free(struct config_connection *connection)
+{
+    size_t i;
+    for (i = 0; connection->keywords != NULL && connection->keywords[i] != NULL; i++) {
+        free((char *)connection->keywords[i]);
+        free((char *)connection->values[i]);
+    }
+    free(connection->keywords);
+    free(connection->values);
+    free(connection->shown);
+    memset(connection, 0, sizeof *connection);
+}
