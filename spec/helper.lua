@@ -87,11 +87,12 @@ function M.folder()
   return path
 end
 
-local environment_kept = { "PATH", "LC_ALL", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS" }
+local environment_kept = { "PATH", "LC_ALL", "TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS" }
 
--- `env -i NAME=value …`: nothing of the caller's, neither PG* nor DMLUA_* nor a home with a .pgpass.
+-- `env -i NAME=value …`: nothing of the caller's, neither PG* nor DMLUA_* nor a home with a .pgpass. What a shell
+-- starts in the background ignores Ctrl-C; that is put back.
 local function environment(given)
-  local words = { "env -i", "HOME=" .. M.quote(run_folder) }
+  local words = { "env -i --default-signal=INT,QUIT", "HOME=" .. M.quote(run_folder) }
   for _, name in ipairs(environment_kept) do
     local value = os.getenv(name)
     if value and not (given and given[name]) then words[#words + 1] = name .. "=" .. M.quote(value) end
@@ -167,12 +168,14 @@ function M.eventually(condition, seconds)
   return wait_for(seconds or 30, condition) or error("still not so after " .. (seconds or 30) .. " s", 2)
 end
 
---- Starts dmlua and does not wait. The handle has pid; kill(signal) ("TERM" when none is named); out() and err(), what
---- it has written so far; wait(seconds), which returns as `run` does. It is killed afterwards in any case.
+--- Starts dmlua (or options.program) and does not wait. The handle has pid; kill(signal) ("TERM" when none is named);
+--- out() and err(), what it has written so far; wait(seconds), which returns as `run` does. It is killed afterwards in
+--- any case.
 function M.start(arguments, options)
   options = options or {}
   local files = make_files(options.input)
-  local line = command_line(M.program, arguments, options, files)
+  local program = options.program or M.program
+  local line = command_line(program, arguments, options, files)
   shell(("sh -c %s </dev/null >/dev/null 2>&1 &"):format(M.quote(
     ("sh -c %s; echo $? >%s.new; mv %s.new %s"):format(M.quote(("echo $$ >%s; "):format(files.pid) .. line),
       files.code, files.code, files.code))))
@@ -188,8 +191,8 @@ function M.start(arguments, options)
     if ended then return ended end
     local limit = seconds or 60
     local code = wait_for(limit, function() return tonumber(M.read(files.code) or nil) end)
-    if not code then error(("%s did not end within %d s"):format(words(M.program, arguments), limit), 2) end
-    ended = collect(files, code, words(M.program, arguments))
+    if not code then error(("%s did not end within %d s"):format(words(program, arguments), limit), 2) end
+    ended = collect(files, code, words(program, arguments))
     return ended
   end
   M.defer(function()
