@@ -1,0 +1,178 @@
+#ifndef DMLUA_GRAPH_INTERNAL_H
+#define DMLUA_GRAPH_INTERNAL_H
+
+#include <stdint.h>
+
+#include "host/graph.h"
+
+/* memory.c: there is no way on without memory, so these abort, as error.c does; what they return is never null. */
+void *memory_take(size_t count, size_t size); /* zeroed; owned: free */
+void *memory_grow(void *block, size_t count, size_t size);
+
+/* Many small things that are freed together. */
+struct pool {
+    struct pool_chunk *chunk;
+};
+void *pool_take(struct pool *pool, size_t count, size_t size);
+const char *pool_text(struct pool *pool, const char *text); /* null stays null */
+void pool_free(struct pool *pool);
+
+/* A text that grows. */
+struct text {
+    char *at;
+    size_t length, capacity;
+};
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Both keep what is already set, and graph_fail returns -1. */
+int graph_fail(struct graph_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void graph_hint(struct graph_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct node {
+    const char *id, *path, *message;
+    const char *const *down, *const *labels, *const *depends;
+    uint32_t down_count, label_count, depends_count;
+};
+
+struct name {
+    const char *text;
+    uint32_t node;
+    bool label;
+};
+
+/* The neighbours of node n are items[start[n]] to items[start[n + 1] - 1], each once. */
+struct links {
+    uint32_t *start, *items;
+};
+#define LINKS_EACH(links, n, i) uint32_t i = (links)->start[n]; i < (links)->start[(n) + 1]; i++
+static inline uint32_t links_count(const struct links *links, uint32_t n)
+{
+    return links->start[n + 1] - links->start[n];
+}
+
+struct label_set {
+    uint32_t count;
+    const char *names[]; /* sorted */
+};
+
+struct graph {
+    struct pool pool;
+    struct node *nodes;
+    uint32_t count, capacity;
+    struct name *names; /* ids in load order, then labels */
+    uint32_t name_count, name_capacity;
+    uint32_t *table; /* hash table: number of a name + 1, or 0 */
+    uint32_t table_size;
+    uint32_t *doubles; /* nodes whose id was taken already */
+    uint32_t double_count;
+    struct links down, children;   /* by down_revision */
+    struct links needs, needed_by; /* by down_revision and depends_on */
+    uint32_t *order;               /* parents and dependencies first */
+    const struct label_set **labels;
+};
+
+/* names.c */
+bool name_put(struct graph *graph, const char *text, uint32_t node, bool label); /* false: taken already */
+const struct name *name_find(const struct graph *graph, const char *text);
+/* Appends to `text`, if anything is near enough, "did you mean …" with the nearest names first. */
+void name_suggest(const struct graph *graph, const char *wanted, struct text *text);
+
+/* links.c and check.c, the two halves of graph_finish */
+int graph_link(struct graph *graph, struct graph_error *error);
+int graph_check_cycles(struct graph *graph, struct graph_error *error); /* fills graph->order */
+void graph_spread_labels(struct graph *graph);
+void node_show(const struct graph *graph, uint32_t node, struct text *text); /* "id (path)" */
+
+/* set.c: a set of nodes that keeps the order in which they came. */
+struct set {
+    bool *has;
+    uint32_t *items;
+    size_t count;
+};
+void set_open(struct set *set, const struct graph *graph);
+void set_close(struct set *set); /* frees; a zeroed set may be closed too */
+void set_add(struct set *set, uint32_t node);
+void set_copy(struct set *to, const struct set *from);
+void set_follow(struct set *set, const struct links *links); /* adds all that can be reached */
+void set_list(struct set *set, struct graph_list *list);     /* empties the set */
+
+/* resolve.c */
+#define NODE_BASE UINT32_MAX /* below every base */
+
+/* The revisions on the line of one: its ancestors, itself and its descendants by down_revision. */
+struct branch {
+    const char *label;
+    uint32_t node;
+    struct set kin;
+};
+int branch_open(const struct graph *graph, const char *label, struct branch *branch, struct graph_error *error);
+void branch_close(struct branch *branch);
+
+/* [LABEL@][SYMBOL][+N|-N]; absent parts are null. Owned: identifier_free. */
+struct identifier {
+    char *memory;
+    const char *label, *symbol, *relative; /* `relative` as typed, with its sign */
+    long steps;
+};
+void identifier_parse(struct identifier *identifier, const struct graph *graph, const char *text);
+void identifier_free(struct identifier *identifier);
+
+/* An id or a prefix, on `branch` unless that is null. */
+int resolve_name(const struct graph *graph, const char *text, const struct branch *branch, uint32_t *node,
+                 struct graph_error *error);
+/* [LABEL@]NAME, where NAME may be head, heads or base; adds to `set`. `shown` is the argument as the user typed it. */
+int resolve_all(const struct graph *graph, const char *text, const char *shown, struct set *set,
+                struct graph_error *error);
+/* The same for at most one; NODE_BASE for none. */
+int resolve_one(const struct graph *graph, const char *text, const char *shown, uint32_t *node,
+                struct graph_error *error);
+int resolve_rows(const struct graph *graph, const char *const *rows, size_t count, struct set *set,
+                 struct graph_error *error);
+int check_overlap(const struct graph *graph, const struct set *set, bool rows, struct graph_error *error);
+int fail_heads(const struct graph *graph, const struct set *heads, const char *argument, struct graph_error *error);
+bool labels_known(const struct graph *graph);
+
+/* walk.c */
+/* Goes `steps` up (> 0, on `branch` unless that is null) or down from `from`, which may be NODE_BASE. Where the tree
+   ends too early: stays there if `stop_at_end`, else `too_far`. */
+struct walk {
+    uint32_t from;
+    long steps;
+    const struct branch *branch;
+    bool stop_at_end;
+    uint32_t end;
+    bool too_far;
+};
+int walk_run(const struct graph *graph, struct walk *walk, struct graph_error *error);
+
+/* target.c */
+int target_upgrade(const struct graph *graph, const char *target, const struct set *rows, bool stop_at_end,
+                   struct set *targets, struct graph_error *error);
+/* Fills the revision to go down to, and the name of the branch to stay on ("" for none). */
+int target_downgrade(const struct graph *graph, const char *target, const struct set *rows, uint32_t *node,
+                     struct text *label, struct graph_error *error);
+
+/* listing.c: the applied revisions that no other applied one comes after by down_revision. */
+void current_nodes(const struct graph *graph, const struct set *rows, struct set *current);
+
+/* order.c: puts `set` in newest first order. */
+void set_sort_newest(const struct graph *graph, struct set *set);
+
+/* plan.c, stamp.c */
+struct planning {
+    const struct graph *graph;
+    struct graph_plan *plan;
+    struct pool *pool; /* of the plan */
+    bool *present;     /* the version rows at this moment */
+    struct set seen;   /* all that ever was a row */
+    size_t capacity;   /* of plan->steps */
+};
+/* A new step with room for so many changes. */
+struct graph_step *plan_add(struct planning *planning, const char *revision, bool up, size_t deletes, size_t inserts);
+void plan_delete(struct planning *planning, struct graph_step *step, uint32_t node);
+void plan_insert(struct planning *planning, struct graph_step *step, uint32_t node);
+const char *plan_join(struct planning *planning, const char *const *names, size_t count);
+int plan_stamp(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
+               const char *const *purged, size_t purged_count, struct graph_error *error);
+
+#endif

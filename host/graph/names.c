@@ -1,0 +1,132 @@
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/graph/internal.h"
+
+/* The hash table holds ids and labels together, because Alembic resolves both by one map. */
+
+static uint32_t hash(const char *text)
+{
+    uint32_t value = 2166136261u; /* FNV-1a */
+    for (; *text != '\0'; text++)
+        value = (value ^ (unsigned char)*text) * 16777619u;
+    return value ^ value >> 15;
+}
+
+static uint32_t *slot_of(const struct graph *graph, const char *text)
+{
+    uint32_t mask = graph->table_size - 1;
+    uint32_t i = hash(text) & mask;
+    while (graph->table[i] != 0 && strcmp(graph->names[graph->table[i] - 1].text, text) != 0)
+        i = (i + 1) & mask;
+    return &graph->table[i];
+}
+
+static void table_grow(struct graph *graph)
+{
+    uint32_t i;
+    graph->table_size = graph->table_size > 0 ? graph->table_size * 2 : 64;
+    free(graph->table);
+    graph->table = memory_take(graph->table_size, sizeof *graph->table);
+    for (i = 0; i < graph->name_count; i++)
+        *slot_of(graph, graph->names[i].text) = i + 1;
+}
+
+bool name_put(struct graph *graph, const char *text, uint32_t node, bool label)
+{
+    uint32_t *slot;
+    if (graph->name_count * 2 >= graph->table_size)
+        table_grow(graph);
+    slot = slot_of(graph, text);
+    if (*slot != 0)
+        return false;
+    if (graph->name_count == graph->name_capacity) {
+        graph->name_capacity = graph->name_capacity > 0 ? graph->name_capacity * 2 : 64;
+        graph->names = memory_grow(graph->names, graph->name_capacity, sizeof *graph->names);
+    }
+    graph->names[graph->name_count] = (struct name){text, node, label};
+    *slot = ++graph->name_count;
+    return true;
+}
+
+const struct name *name_find(const struct graph *graph, const char *text)
+{
+    uint32_t found = graph->table_size > 0 ? *slot_of(graph, text) : 0;
+    return found > 0 ? &graph->names[found - 1] : NULL;
+}
+
+/* Suggestions. */
+
+enum { LONGEST = 64, FARTHEST = 2, SHOWN = 3 };
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Letters to add, drop, change or swap with their neighbour (Damerau-Levenshtein, each place edited once), upper case
+   and lower case alike; more than FARTHEST is FARTHEST + 1. */
+static int distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    int rows[3][LONGEST + 1];
+    size_t i, j;
+    if (a_length > LONGEST || b_length > LONGEST || a_length > b_length + FARTHEST || b_length > a_length + FARTHEST)
+        return FARTHEST + 1;
+    for (j = 0; j <= b_length; j++)
+        rows[0][j] = (int)j;
+    for (i = 1; i <= a_length; i++) {
+        int *now = rows[i % 3], *before = rows[(i + 2) % 3], *earlier = rows[(i + 1) % 3];
+        int best = now[0] = (int)i;
+        for (j = 1; j <= b_length; j++) {
+            int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
+            now[j] = least(least(before[j], now[j - 1]) + 1, before[j - 1] + (x != y));
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && y == tolower((unsigned char)a[i - 2]))
+                now[j] = least(now[j], earlier[j - 2] + 1);
+            best = least(best, now[j]);
+        }
+        if (best > FARTHEST)
+            return FARTHEST + 1;
+    }
+    return least(rows[a_length % 3][b_length], FARTHEST + 1);
+}
+
+/* How far `name` is from what was wanted: as a whole, or, a little farther, its beginning for a mistyped prefix. */
+static int farness(const char *wanted, size_t length, const char *name)
+{
+    size_t name_length = strlen(name);
+    int whole = distance(wanted, length, name, name_length) * 2;
+    int part;
+    if (length < 4 || length >= name_length)
+        return whole;
+    part = distance(wanted, length, name, length) * 2 + 1;
+    return least(whole, part);
+}
+
+void name_suggest(const struct graph *graph, const char *wanted, struct text *text)
+{
+    const struct name *best[SHOWN] = {NULL};
+    int far[SHOWN], count = 0, i;
+    size_t length = strlen(wanted);
+    int limit = length < 4 ? 2 : FARTHEST * 2 + 1;
+    uint32_t n;
+    for (n = 0; n < graph->name_count; n++) {
+        int value = farness(wanted, length, graph->names[n].text);
+        if (value > limit || (count == SHOWN && value >= far[SHOWN - 1]))
+            continue;
+        for (i = count < SHOWN ? count++ : SHOWN - 1; i > 0 && far[i - 1] > value; i--) {
+            far[i] = far[i - 1];
+            best[i] = best[i - 1];
+        }
+        far[i] = value;
+        best[i] = &graph->names[n];
+    }
+    for (i = 0; i < count; i++) {
+        const char *message = graph->nodes[best[i]->node].message;
+        text_add(text, "%s'%s'", i == 0 ? "did you mean " : i + 1 < count ? ", " : " or ", best[i]->text);
+        if (message != NULL && !best[i]->label)
+            text_add(text, " (%s)", message);
+    }
+    if (count > 0)
+        text_add(text, "?");
+}

@@ -1,0 +1,183 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/graph/internal.h"
+
+/* What `stamp` moves: the rows on the line of any target, dependencies counted, and where to. */
+struct stamp {
+    struct set destinations;
+    struct set rows;      /* rows that a target has to do with, in row order */
+    const char **names;   /* their ids */
+    size_t name_count;
+};
+
+/* Adds the rows that are ancestors or descendants of what `tests` holds; of an empty set, all. */
+static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows, bool *related)
+{
+    struct set above, below;
+    size_t i;
+    set_open(&above, graph);
+    set_open(&below, graph);
+    set_copy(&above, tests);
+    set_copy(&below, tests);
+    set_follow(&above, &graph->needed_by);
+    set_follow(&below, &graph->needs);
+    for (i = 0; i < rows->count; i++) {
+        uint32_t row = rows->items[i];
+        related[row] = related[row] || tests->count == 0 || above.has[row] || below.has[row];
+    }
+    set_close(&above);
+    set_close(&below);
+}
+
+/* The label of LABEL@SYMBOL narrows what is moved, so its own revision counts too. */
+static int add_label(const struct graph *graph, const char *target, struct set *tests, struct graph_error *error)
+{
+    struct identifier id;
+    uint32_t node;
+    int result = 0;
+    identifier_parse(&id, graph, target);
+    if (id.label != NULL && (labels_known(graph) || strcmp(id.symbol != NULL ? id.symbol : "", "base") != 0)) {
+        result = resolve_name(graph, id.label, NULL, &node, error);
+        if (result == 0)
+            set_add(tests, node);
+    }
+    identifier_free(&id);
+    return result;
+}
+
+static int add_target(const struct graph *graph, const char *target, const struct set *rows, struct stamp *stamp,
+                      bool *related, struct graph_error *error)
+{
+    struct set tests;
+    int result;
+    set_open(&tests, graph);
+    result = resolve_all(graph, target, target, &tests, error);
+    if (result == 0)
+        set_copy(&stamp->destinations, &tests);
+    if (result == 0)
+        result = add_label(graph, target, &tests, error);
+    if (result == 0)
+        add_related(graph, &tests, rows, related);
+    set_close(&tests);
+    return result;
+}
+
+/* "head" with several heads has words of its own for stamp. */
+static void rename_error(struct graph_error *error)
+{
+    static const char several[] = "Multiple head revisions are present";
+    if (error->message == NULL || strncmp(error->message, several, sizeof several - 1) != 0)
+        return;
+    free(error->message);
+    error->message = NULL;
+    graph_fail(error, "Multiple heads are present; please specify a single target revision");
+}
+
+static int choose_targets(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
+                          struct stamp *stamp, struct graph_error *error)
+{
+    const struct graph *graph = planning->graph;
+    bool *related = memory_take(graph->count, sizeof *related);
+    size_t i;
+    int result = 0;
+    for (i = 0; i < count && result == 0; i++)
+        result = add_target(graph, targets[i], rows, stamp, related, error);
+    rename_error(error);
+    stamp->names = pool_take(planning->pool, rows->count, sizeof *stamp->names);
+    for (i = 0; i < rows->count && result == 0; i++) {
+        if (!related[rows->items[i]])
+            continue;
+        set_add(&stamp->rows, rows->items[i]);
+        stamp->names[stamp->name_count++] = graph->nodes[rows->items[i]].id;
+    }
+    free(related);
+    return result;
+}
+
+/* Is any of the rows reached from `node` along `links`? */
+static bool reaches(const struct graph *graph, uint32_t node, const struct links *links, const struct set *rows)
+{
+    struct set line;
+    bool found = false;
+    size_t i;
+    set_open(&line, graph);
+    set_add(&line, node);
+    set_follow(&line, links);
+    for (i = 0; i < rows->count && !found; i++)
+        found = line.has[rows->items[i]];
+    set_close(&line);
+    return found;
+}
+
+static struct graph_step *add_stamp_step(struct planning *planning, const struct stamp *stamp, uint32_t node)
+{
+    const struct graph *graph = planning->graph;
+    bool down = reaches(graph, node, &graph->needed_by, &stamp->rows);
+    bool moves = down || reaches(graph, node, &graph->needs, &stamp->rows);
+    struct graph_step *step = plan_add(planning, graph->nodes[node].id, !down, stamp->rows.count, 1);
+    size_t i;
+    step->to = graph->nodes[node].id;
+    if (moves)
+        step->from = plan_join(planning, stamp->names, stamp->name_count);
+    for (i = 0; moves && i < stamp->rows.count; i++)
+        if (planning->present[stamp->rows.items[i]])
+            plan_delete(planning, step, stamp->rows.items[i]);
+    plan_insert(planning, step, node);
+    return step;
+}
+
+static void add_base_steps(struct planning *planning, const struct stamp *stamp)
+{
+    size_t i;
+    for (i = 0; i < stamp->rows.count; i++) {
+        struct graph_step *step = plan_add(planning, "", false, 1, 0);
+        step->from = stamp->names[i];
+        plan_delete(planning, step, stamp->rows.items[i]);
+    }
+}
+
+/* --purge: all rows, known or not, go with the first step; a row that this step writes again stays. */
+static void add_purge(struct planning *planning, const char *const *purged, size_t count)
+{
+    struct graph_plan *plan = planning->plan;
+    struct graph_step *first;
+    const char *again;
+    size_t i;
+    if (count == 0)
+        return;
+    first = plan->step_count > 0 ? &plan->steps[0] : plan_add(planning, "", false, 0, 0);
+    if (first->to[0] == '\0')
+        first->from = plan_join(planning, purged, count);
+    again = first->insert_count > 0 ? first->inserts[0] : "";
+    first->deletes = pool_take(planning->pool, count, sizeof *first->deletes);
+    for (i = 0; i < count; i++) {
+        if (strcmp(purged[i], again) == 0)
+            first->insert_count = 0;
+        else
+            first->deletes[first->delete_count++] = pool_text(planning->pool, purged[i]);
+    }
+}
+
+/* Follows Alembic's _stamp_revs: a target that is a row already stays as it is; one above or below any of the rows that
+   the targets have to do with takes the place of them all; one that none of them leads to is added. */
+int plan_stamp(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
+               const char *const *purged, size_t purged_count, struct graph_error *error)
+{
+    struct stamp stamp = {0};
+    size_t i;
+    int result;
+    set_open(&stamp.destinations, planning->graph);
+    set_open(&stamp.rows, planning->graph);
+    result = choose_targets(planning, targets, count, rows, &stamp, error);
+    if (result == 0 && stamp.destinations.count == 0)
+        add_base_steps(planning, &stamp);
+    for (i = 0; result == 0 && i < stamp.destinations.count; i++)
+        if (!stamp.rows.has[stamp.destinations.items[i]])
+            add_stamp_step(planning, &stamp, stamp.destinations.items[i]);
+    if (result == 0)
+        add_purge(planning, purged, purged_count);
+    set_close(&stamp.destinations);
+    set_close(&stamp.rows);
+    return result;
+}

@@ -1,0 +1,214 @@
+-- What Alembic 1.19 answered for random graphs (spec/fixtures/vectors), asked of the graph. A share of the cases has
+-- flags: where Alembic died of a fault of its own, the graph refuses; where its version rows were not the maximal ones,
+-- the rows follow the rule.
+
+local graph = require "dmlua.engine.graph"
+local json = require "cjson"
+
+local folder = (os.getenv "DMLUA_SPEC_ROOT" or ".") .. "/spec/fixtures/vectors/"
+
+local function plain(value)
+  if value == json.null then return nil end
+  return value
+end
+
+local function cases(name)
+  local list = {}
+  for line in io.lines(folder .. name) do list[#list + 1] = json.decode(line) end
+  return list
+end
+
+local function load_graph(case)
+  local list = {}
+  for i, it in ipairs(case.revisions) do
+    list[i] = {
+      revision = it.revision,
+      down_revision = plain(it.down_revision),
+      branch_labels = plain(it.branch_labels),
+      depends_on = plain(it.depends_on),
+      message = "m " .. it.revision,
+      path = "versions/" .. it.revision .. ".lua",
+    }
+  end
+  return graph.new(list)
+end
+
+local function sorted(list)
+  local copy = table.move(list, 1, #list, 1, {})
+  table.sort(copy)
+  return copy
+end
+
+local function as_list(value)
+  if plain(value) == nil then return {} end
+  return type(value) == "table" and value or { value }
+end
+
+-- Parents and dependencies of each revision, labels resolved.
+local function needs_of(case)
+  local labelled, needs = {}, {}
+  for _, it in ipairs(case.revisions) do
+    for _, label in ipairs(as_list(it.branch_labels)) do labelled[label] = it.revision end
+  end
+  for _, it in ipairs(case.revisions) do
+    local list = table.move(as_list(it.down_revision), 1, #as_list(it.down_revision), 1, {})
+    for _, name in ipairs(as_list(it.depends_on)) do list[#list + 1] = labelled[name] or name end
+    needs[it.revision] = list
+  end
+  return needs
+end
+
+-- The members of `set` that no other member names.
+local function maximal(set, needs)
+  local named, list = {}, {}
+  for id in pairs(set) do
+    for _, parent in ipairs(needs[id]) do named[parent] = true end
+  end
+  for id in pairs(set) do
+    if not named[id] then list[#list + 1] = id end
+  end
+  table.sort(list)
+  return list
+end
+
+local function ancestors(ids, needs)
+  local set, stack = {}, table.move(ids, 1, #ids, 1, {})
+  while #stack > 0 do
+    local id = table.remove(stack)
+    if not set[id] then
+      set[id] = true
+      table.move(needs[id], 1, #needs[id], #stack + 1, stack)
+    end
+  end
+  return set
+end
+
+-- Alembic's word for it: steps and rows.
+local function check_answer(case, plan)
+  local steps = {}
+  for i, step in ipairs(plan.steps) do steps[i] = step.revision end
+  if case.command == "stamp" then steps = {} end
+  assert.are.same(sorted(case.steps), sorted(steps), case.id)
+  if not case.rows_not_maximal then assert.are.same(sorted(case.result_heads), plan.heads, case.id) end
+end
+
+-- The changes of the version table, step by step: each deletes what is there and inserts what is not.
+local function walk(case, plan, after_step)
+  local rows = {}
+  for _, row in ipairs(plan.start) do rows[row] = true end
+  for _, step in ipairs(plan.steps) do
+    for _, row in ipairs(step.deletes) do
+      assert.is_true(rows[row], case.id .. " deletes a row that is not there: " .. row)
+      rows[row] = nil
+    end
+    for _, row in ipairs(step.inserts) do
+      assert.is_nil(rows[row], case.id .. " inserts a row twice: " .. row)
+      rows[row] = true
+    end
+    if after_step then after_step(step, rows) end
+  end
+  local list = {}
+  for row in pairs(rows) do list[#list + 1] = row end
+  assert.are.same(sorted(list), plan.heads, case.id)
+end
+
+local function check_rows(case, plan)
+  local needs = needs_of(case)
+  local applied = ancestors(plan.start, needs)
+  walk(case, plan, case.command ~= "stamp" and function(step, rows)
+    applied[step.revision] = step.direction == "upgrade" or nil
+    local list = {}
+    for row in pairs(rows) do list[#list + 1] = row end
+    assert.are.same(maximal(applied, needs), sorted(list), case.id .. " after " .. step.revision)
+  end or nil)
+end
+
+local function check_order(case, plan)
+  local needs, place = needs_of(case), {}
+  for i, step in ipairs(plan.steps) do place[step.revision] = step.direction == "upgrade" and i or -i end
+  for id, at in pairs(place) do
+    for _, parent in ipairs(needs[id] or {}) do
+      assert.is_true((place[parent] or -math.huge) < at, case.id .. ": " .. parent .. " has to come before " .. id)
+    end
+  end
+end
+
+local function run(case)
+  local tree = load_graph(case)
+  local plan = tree:plan(case.command, case.target, case.current, { sql = plain(case.sql), purge = plain(case.purge) })
+  plan.start = case.current
+  if case.sql then
+    local start = type(case.target) == "string" and case.target:match "^(.-):"
+    plan.start = start and tree:resolve(start) or {}
+  end
+  return plan
+end
+
+-- Alembic takes the first of several rows for -N, with a warning; there is no first row, so the graph refuses.
+local function refused_here(case)
+  return case.warning and case.target:find "^%-%d+$"
+end
+
+describe("A plan", function()
+  local answered, refused = {}, {}
+  for _, case in ipairs(cases "plans.jsonl") do
+    local list = (plain(case.error) or refused_here(case)) and refused or answered
+    list[#list + 1] = case
+  end
+
+  it("has the steps and leaves the rows that Alembic's has and leaves", function()
+    for _, case in ipairs(answered) do check_answer(case, run(case)) end
+    assert.is_true(#answered > 200)
+  end)
+
+  it("leaves after every step the applied revisions that no other applied one names", function()
+    for _, case in ipairs(answered) do check_rows(case, run(case)) end
+  end)
+
+  it("puts parents and dependencies before what needs them, and takes them away after it", function()
+    for _, case in ipairs(answered) do
+      if case.command ~= "stamp" then check_order(case, run(case)) end
+    end
+  end)
+
+  it("is refused with a usage error where Alembic refuses, or fails by a fault of its own", function()
+    for _, case in ipairs(refused) do
+      local ok, problem = pcall(run, case)
+      assert.is_false(ok, case.id)
+      assert.are.equal("usage", problem.kind, case.id)
+    end
+    assert.is_true(#refused > 70)
+  end)
+
+  -- What a script may look for: the words before whatever names this very case.
+  local same_words = {
+    "Can't locate revision identified by '",
+    "Multiple head revisions are present for given argument '",
+    "Multiple heads are present; please specify a single target revision",
+    "is not a valid downgrade target from current head(s)",
+    "Ambiguous walk",
+    "Walked too far",
+    "Relative revision ",
+    " migrations",
+    "Requested revision ",
+    " overlaps with other requested revisions ",
+    "Range revision not allowed",
+    "downgrade with --sql requires <fromrev>:<torev>",
+    "Cycle is detected in revisions (",
+    "Self-loop is detected in revisions (",
+    "Dependency cycle is detected in revisions (",
+    "Dependency self-loop is detected in revisions (",
+    " not allowed in revision identifier '",
+  }
+
+  it("is refused in Alembic's words", function()
+    for _, case in ipairs(refused) do
+      local _, problem = pcall(run, case)
+      for _, words in ipairs(same_words) do
+        if plain(case.error) and not case.internal_error and not case.warning and case.error:find(words, 1, true) then
+          assert.is_truthy(problem.message:find(words, 1, true), case.id .. ": " .. problem.message)
+        end
+      end
+    end
+  end)
+end)
