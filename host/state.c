@@ -18,6 +18,7 @@ static const luaL_Reg native_modules[] = {
     {"dmlua.engine", luaopen_dmlua_engine},
     {"dmlua.engine.config", luaopen_dmlua_engine_config},
     {"dmlua.engine.graph", luaopen_dmlua_engine_graph},
+    {"dmlua.guard", luaopen_dmlua_guard},
     {"dmlua.pq", luaopen_dmlua_pq},
     {"dmlua.sqltree", luaopen_dmlua_sqltree},
     {NULL, NULL},

@@ -1,0 +1,42 @@
+-- What Alembic's `context` offers a script, as far as it is about the running step.
+
+local arguments = require "dmlua.arguments"
+local strict = require "dmlua.strict"
+
+local M = {}
+
+--- The context of one step.
+function M.new(step)
+  local bind, context = step.bind, {}
+
+  --- autocommit_block(fn): what `fn` sends goes alone, each statement outside a transaction.
+  function context.autocommit_block(...)
+    local given = arguments.read("context.autocommit_block", { { "fn", "function" } }, ...)
+    if step.in_autocommit then arguments.fail("context.autocommit_block", "stands inside another one") end
+    bind:autocommit(function()
+      step.in_autocommit = true
+      local _ <close> = setmetatable({}, { __close = function() step.in_autocommit = false end })
+      given.fn()
+    end)
+  end
+
+  local dialect = strict.view("dialect", { name = "postgresql" })
+  local migration_context = strict.object("migration context", { dialect = dialect }, {
+    autocommit_block = function(self, ...)
+      if select("#", ...) == 0 then return context.autocommit_block(self) end -- called with a dot
+      return context.autocommit_block(...)
+    end,
+  })
+
+  function context.get_context() return migration_context end
+
+  --- Statements are executed, not written down.
+  function context.is_offline_mode() return false end
+
+  --- Wall seconds since the step began, once all that was sent before is done.
+  function context.elapsed() return bind:elapsed() end
+
+  return context
+end
+
+return M

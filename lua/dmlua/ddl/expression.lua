@@ -1,0 +1,37 @@
+-- Expressions: record or Lua value → SQL. Pure.
+
+local errors = require "dmlua.errors"
+local quote = require "dmlua.quote"
+local record = require "dmlua.record"
+
+local M = {}
+
+local function fail(format, ...)
+  errors.raise { kind = "migration", message = format:format(...) }
+end
+
+local function argument(value)
+  if record.kind(value) then return M.sql(value) end
+  local text = quote.value(value)
+  if not text then fail("a %s cannot be an argument of an SQL function", type(value)) end
+  return text
+end
+
+--- An sa.text, an sa.func, or a string that is SQL already.
+function M.sql(value)
+  if type(value) == "string" then return value end
+  if value.kind == "text" then return value.text end
+  if not value.name:find("^[%a_][%w_]*$") then fail("sa.func: '%s' is no name of a function", value.name) end
+  if value.arguments.n == 0 and value.name:lower():find("^current_") then return value.name:upper() end
+  local written = {}
+  for i = 1, value.arguments.n do written[i] = argument(value.arguments[i]) end
+  return value.name .. "(" .. table.concat(written, ", ") .. ")"
+end
+
+--- A server default: a string is a literal, as in Alembic; sa.text stands as it is.
+function M.default(value)
+  if record.kind(value) then return M.sql(value) end
+  return quote.value(value)
+end
+
+return M

@@ -1,0 +1,177 @@
+-- Tables: record → statements, in Alembic's order. Pure.
+
+local column_ddl = require "dmlua.ddl.column"
+local constraint_ddl = require "dmlua.ddl.constraint"
+local index_ddl = require "dmlua.ddl.index"
+local quote = require "dmlua.quote"
+
+local M = {}
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return set
+end
+
+-- The table's primary key: a constraint, or the columns that say primary_key.
+local function primary_key_of(record)
+  local names = {}
+  for _, column in ipairs(record.columns) do
+    if column.primary_key then names[#names + 1] = column.name end
+  end
+  for _, constraint in ipairs(record.constraints) do
+    if constraint.kind == "primary_key" then
+      if #constraint.columns > 0 then return constraint, constraint.columns end
+      local key = setmetatable({ columns = names }, { __index = constraint })
+      return key, names
+    end
+  end
+  return { kind = "primary_key", columns = names }, names
+end
+
+-- Columns that a foreign key starts from: those are not counted up.
+local function referring(record)
+  local names = {}
+  for _, constraint in ipairs(record.constraints) do
+    if constraint.kind == "foreign_key" then
+      for _, name in ipairs(constraint.local_cols) do names[name] = true end
+    end
+  end
+  for _, column in ipairs(record.columns) do
+    if #column.foreign_keys > 0 then names[column.name] = true end
+  end
+  return names
+end
+
+local function column_lines(record, key_columns, lines)
+  local in_key, refers = set_of(key_columns), referring(record)
+  for _, column in ipairs(record.columns) do
+    local view = setmetatable({ refers = refers[column.name] }, { __index = column })
+    if in_key[column.name] then view.nullable = false end
+    local serial = in_key[column.name] and column_ddl.counts_up(view, #key_columns == 1)
+    lines[#lines + 1] = column_ddl.definition(view, serial)
+  end
+end
+
+-- The primary key first, then the rest in the order in which they were written; a column's own come with the column.
+local function constraint_lines(record, key, lines)
+  if #key.columns > 0 then lines[#lines + 1] = constraint_ddl.primary_key(key) end
+  for _, column in ipairs(record.columns) do
+    for _, foreign_key in ipairs(column.foreign_keys) do
+      lines[#lines + 1] = constraint_ddl.foreign_key(column_ddl.foreign_key(column, foreign_key))
+    end
+    if column.unique and not column.index then
+      lines[#lines + 1] = constraint_ddl.unique { columns = { column.name } }
+    end
+  end
+  for _, constraint in ipairs(record.constraints) do
+    if constraint.kind ~= "primary_key" then lines[#lines + 1] = constraint_ddl.sql(constraint) end
+  end
+end
+
+local function suffix(record)
+  local parts = {}
+  local inherits = record.postgresql_inherits
+  if inherits then parts[#parts + 1] = "INHERITS (" .. quote.idents(inherits) .. ")" end
+  if record.postgresql_partition_by then parts[#parts + 1] = "PARTITION BY " .. record.postgresql_partition_by end
+  if record.postgresql_with_oids == false then parts[#parts + 1] = "WITHOUT OIDS" end
+  if record.postgresql_on_commit then
+    parts[#parts + 1] = "ON COMMIT " .. record.postgresql_on_commit:gsub("_", " ")
+  end
+  local tablespace = record.postgresql_tablespace
+  if tablespace then parts[#parts + 1] = "TABLESPACE " .. quote.ident(tablespace) end
+  return #parts > 0 and " " .. table.concat(parts, " ") or ""
+end
+
+local function create_statement(record)
+  local key, key_columns = primary_key_of(record)
+  local lines = {}
+  column_lines(record, key_columns, lines)
+  constraint_lines(record, key, lines)
+  local words = { "CREATE" }
+  for _, prefix in ipairs(record.prefixes or {}) do words[#words + 1] = prefix end
+  words[#words + 1] = record.if_not_exists and "TABLE IF NOT EXISTS" or "TABLE"
+  words[#words + 1] = quote.qualified(record.schema, record.table_name)
+  return table.concat(words, " ") .. " (\n    " .. table.concat(lines, ",\n    ") .. "\n)" .. suffix(record)
+end
+
+--- CREATE TABLE, then its indexes, then the comments.
+function M.create_table(record)
+  local statements = { create_statement(record) }
+  for _, column in ipairs(record.columns) do
+    if column.index then
+      statements[#statements + 1] = index_ddl.create_index(column_ddl.index(column, record))[1]
+    end
+  end
+  if record.comment then
+    local name = quote.qualified(record.schema, record.table_name)
+    statements[#statements + 1] = "COMMENT ON TABLE " .. name .. " IS " .. quote.literal(record.comment)
+  end
+  for _, column in ipairs(record.columns) do
+    if column.comment then
+      statements[#statements + 1] = column_ddl.comment(record.schema, record.table_name, column.name, column.comment)
+    end
+  end
+  return statements
+end
+
+function M.drop_table(record)
+  local words = record.if_exists and "DROP TABLE IF EXISTS " or "DROP TABLE "
+  return { words .. quote.qualified(record.schema, record.table_name) }
+end
+
+local function alter(record)
+  return "ALTER TABLE " .. quote.qualified(record.schema, record.table_name) .. " "
+end
+
+function M.rename_table(record)
+  return { "ALTER TABLE " .. quote.qualified(record.schema, record.old_table_name) .. " RENAME TO "
+    .. quote.ident(record.new_table_name) }
+end
+
+local function add_column_text(record)
+  local column = record.column
+  local view = setmetatable({ refers = #column.foreign_keys > 0 }, { __index = column })
+  local serial = column.primary_key and column_ddl.counts_up(view, true)
+  local text = "ADD COLUMN " .. (record.if_not_exists and "IF NOT EXISTS " or "") .. column_ddl.definition(view, serial)
+  if record.inline_primary_key and column.primary_key then text = text .. " PRIMARY KEY" end
+  for _, key in ipairs(record.inline_references and column.foreign_keys or {}) do
+    text = text .. (key.name and " CONSTRAINT " .. quote.ident(key.name) or "") .. " " .. constraint_ddl.references(key)
+  end
+  return text
+end
+
+--- ALTER TABLE … ADD COLUMN, then its constraints, its index, its comment.
+function M.add_column(record)
+  local column = record.column
+  local statements = { alter(record) .. add_column_text(record) }
+  if column.unique and not column.index then
+    statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.unique { columns = { column.name } }
+  end
+  for _, key in ipairs(record.inline_references and {} or column.foreign_keys) do
+    local constraint = column_ddl.foreign_key(column, key)
+    statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.foreign_key(constraint)
+  end
+  if column.index then statements[#statements + 1] = index_ddl.create_index(column_ddl.index(column, record))[1] end
+  if column.comment then
+    statements[#statements + 1] = column_ddl.comment(record.schema, record.table_name, column.name, column.comment)
+  end
+  return statements
+end
+
+function M.drop_column(record)
+  local words = record.if_exists and "DROP COLUMN IF EXISTS " or "DROP COLUMN "
+  return { alter(record) .. words .. quote.ident(record.column_name) }
+end
+
+--- ADD of a constraint that the record carries.
+function M.add_constraint(record)
+  return { alter(record) .. "ADD " .. constraint_ddl.sql(record.constraint) }
+end
+
+function M.drop_constraint(record)
+  return { alter(record) .. "DROP CONSTRAINT " .. (record.if_exists and "IF EXISTS " or "")
+    .. quote.ident(record.constraint_name) }
+end
+
+return M

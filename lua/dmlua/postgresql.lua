@@ -1,0 +1,9 @@
+-- SQLAlchemy's names for what only PostgreSQL has.
+
+local sa = require "dmlua.sa"
+local types = require "dmlua.types"
+
+local M = {}
+types.dialect(M, sa)
+
+return M

@@ -1,0 +1,34 @@
+-- What the vocabulary's calls make: plain tables with a `kind`, told from an author's own tables by their metatable. A
+-- record is never changed once it is made, so that it may be used twice.
+
+local M = {}
+
+local mt = { __name = "record" }
+
+--- `fields` (with `kind`) as a record.
+function M.new(fields)
+  return setmetatable(fields, mt)
+end
+
+-- A type or an expression that may be written with or without "()": calling it makes another.
+local callable = {}
+
+--- A record that can be called; `call(self, …)` says what that makes.
+function M.callable(fields, call)
+  return setmetatable(fields, { __name = "record", __call = call, __record = callable })
+end
+
+--- The kind of a record; nil for anything else.
+function M.kind(value)
+  if type(value) ~= "table" then return nil end
+  local own = getmetatable(value)
+  if own == mt or (type(own) == "table" and own.__record == callable) then return rawget(value, "kind") end
+  return nil
+end
+
+--- Is this one of the author's own tables?
+function M.plain(value)
+  return type(value) == "table" and getmetatable(value) == nil
+end
+
+return M

@@ -1,0 +1,186 @@
+-- SQLAlchemy's names: columns, constraints, types, SQL text. Each call makes a plain record; ddl makes SQL of it.
+
+local arguments = require "dmlua.arguments"
+local record = require "dmlua.record"
+local types = require "dmlua.types"
+
+local M = {}
+types.generic(M)
+
+arguments.kind("column_item", function(value)
+  local kind = record.kind(value)
+  if kind == "foreign_key" or kind == "check" or kind == "identity" or kind == "computed" then return value end
+  return nil, "sa.ForeignKey, sa.CheckConstraint, sa.Identity or sa.Computed"
+end)
+
+-- Accepted because ported files carry them; they are Python's business and change nothing here.
+local client_side = { default = "any", onupdate = "any", info = "any", key = "any", doc = "any" }
+
+local column = {
+  { "name", "name" }, { "type", "type" },
+  list = "column_item",
+  options = { nullable = "boolean", primary_key = "boolean", server_default = "default", index = "boolean",
+    unique = "boolean", comment = "string", autoincrement = "any" },
+}
+for name, kind in pairs(client_side) do column.options[name] = kind end
+
+local function by_kind(items)
+  local sorted = { foreign_key = {}, check = {}, identity = {}, computed = {} }
+  for _, item in ipairs(items) do
+    local list = sorted[item.kind]
+    list[#list + 1] = item
+  end
+  return sorted
+end
+
+local function generated(given, items)
+  local default = given.server_default
+  local kind = record.kind(default)
+  local identity = items.identity[1] or kind == "identity" and default or nil
+  local computed = items.computed[1] or kind == "computed" and default or nil
+  return identity, computed
+end
+
+--- Column(name, type, [ForeignKey…], options)
+function M.Column(...)
+  local given = arguments.read("sa.Column", column, ...)
+  local items = by_kind(given)
+  local identity, computed = generated(given, items)
+  local nullable = given.nullable
+  if nullable == nil then nullable = not given.primary_key and not identity end
+  local ignored
+  for name in pairs(client_side) do
+    if (name == "default" or name == "onupdate") and given[name] ~= nil then ignored = name end
+  end
+  local default
+  if not identity and not computed then default = given.server_default end
+  return record.new {
+    kind = "column", name = given.name, type = given.type, nullable = nullable, primary_key = given.primary_key,
+    server_default = default, index = given.index, unique = given.unique, comment = given.comment,
+    autoincrement = given.autoincrement, foreign_keys = items.foreign_key, checks = items.check, identity = identity,
+    computed = computed, ignored = ignored,
+  }
+end
+
+local rules = {
+  ondelete = "action", onupdate = "action", deferrable = "boolean", initially = "initially", match = "match",
+}
+
+local function with(options, more)
+  local all = {}
+  for name, kind in pairs(options) do all[name] = kind end
+  for name, kind in pairs(more) do all[name] = kind end
+  return all
+end
+
+-- "table.column" or "schema.table.column", as SQLAlchemy reads it.
+local function target_of(directive, text)
+  local path, column_name = text:match("^(.+)%.([^.]+)$")
+  if not path then arguments.fail(directive, "'%s' must be \"table.column\" or \"schema.table.column\"", text) end
+  local schema, name = path:match("^(.+)%.([^.]+)$")
+  return schema, name or path, column_name
+end
+
+--- ForeignKey("table.column", options): of one column.
+function M.ForeignKey(...)
+  local given = arguments.read("sa.ForeignKey", { { "column", "name" },
+    options = with(rules, { name = "name", postgresql_not_valid = "boolean", use_alter = "any" }) }, ...)
+  given.kind = "foreign_key"
+  given.referent_schema, given.referent, given.remote = target_of("sa.ForeignKey", given.column)
+  return record.new(given)
+end
+
+--- PrimaryKeyConstraint("column"…, options)
+function M.PrimaryKeyConstraint(...)
+  local given = arguments.read("sa.PrimaryKeyConstraint", { list = "name",
+    options = { name = "name", deferrable = "boolean", initially = "initially" } }, ...)
+  given.kind, given.columns = "primary_key", table.move(given, 1, #given, 1, {})
+  return record.new(given)
+end
+
+--- UniqueConstraint("column"…, options)
+function M.UniqueConstraint(...)
+  local given = arguments.read("sa.UniqueConstraint", { list = "name", options = {
+    name = "name", deferrable = "boolean", initially = "initially", postgresql_nulls_not_distinct = "boolean",
+    postgresql_include = "names",
+  } }, ...)
+  given.kind, given.columns = "unique", table.move(given, 1, #given, 1, {})
+  if #given.columns == 0 then arguments.fail("sa.UniqueConstraint", "names no column") end
+  return record.new(given)
+end
+
+--- CheckConstraint("condition", options)
+function M.CheckConstraint(...)
+  local given = arguments.read("sa.CheckConstraint", { { "sqltext", "expression" }, options = {
+    name = "name", deferrable = "boolean", initially = "initially", postgresql_not_valid = "boolean",
+  } }, ...)
+  given.kind, given.condition = "check", given.sqltext
+  return record.new(given)
+end
+
+--- ForeignKeyConstraint({"column"…}, {"table.column"…}, options)
+function M.ForeignKeyConstraint(...)
+  local directive = "sa.ForeignKeyConstraint"
+  local given = arguments.read(directive, { { "columns", "names" }, { "refcolumns", "names" },
+    options = with(rules, { name = "name", postgresql_not_valid = "boolean", use_alter = "any" }) }, ...)
+  if #given.columns ~= #given.refcolumns then
+    arguments.fail(directive, "has %d columns and %d they refer to", #given.columns, #given.refcolumns)
+  end
+  given.kind, given.local_cols, given.remote_cols = "foreign_key", given.columns, {}
+  for i, text in ipairs(given.refcolumns) do
+    local schema, name, remote = target_of(directive, text)
+    if i > 1 and (schema ~= given.referent_schema or name ~= given.referent) then
+      arguments.fail(directive, "refers to more than one table")
+    end
+    given.referent_schema, given.referent, given.remote_cols[i] = schema, name, remote
+  end
+  return record.new(given)
+end
+
+local identity_options = {
+  on_null = "any", start = "number", increment = "number", minvalue = "number", maxvalue = "number",
+  nominvalue = "boolean", nomaxvalue = "boolean", cycle = "boolean", cache = "integer", order = "any",
+}
+
+--- Identity(options): GENERATED … AS IDENTITY.
+function M.Identity(...)
+  local signature = { { "always", "boolean", optional = true }, options = identity_options }
+  local given = arguments.read("sa.Identity", signature, ...)
+  given.kind = "identity"
+  return record.new(given)
+end
+
+--- Computed("expression", options): GENERATED ALWAYS AS (…) STORED.
+function M.Computed(...)
+  local signature = { { "sqltext", "expression" }, options = { persisted = "boolean" } }
+  local given = arguments.read("sa.Computed", signature, ...)
+  if given.persisted == false then arguments.fail("sa.Computed", "PostgreSQL stores what it computes (persisted)") end
+  given.kind = "computed"
+  return record.new(given)
+end
+
+--- text("…"): SQL as it stands.
+function M.text(...)
+  local given = arguments.read("sa.text", { { "text", "string" } }, ...)
+  return record.new { kind = "text", text = given.text }
+end
+M.literal_column = M.text
+
+-- A constant that may be written with or without "()".
+local function constant(sql)
+  return record.callable({ kind = "text", text = sql }, function(self) return self end)
+end
+M.true_, M.false_ = constant("true"), constant("false")
+
+--- func.name(arguments…): a call of an SQL function.
+M.func = setmetatable({}, {
+  __index = function(_, name)
+    return function(...)
+      return record.new { kind = "func", name = name, arguments = table.pack(...) }
+    end
+  end,
+  __newindex = function() arguments.fail("sa.func", "cannot be changed") end,
+  __metatable = "sa.func",
+})
+
+return M

@@ -1,0 +1,214 @@
+local step = require "spec.step"
+
+local function sql(script)
+  return table.concat(step.statements(script), "; ")
+end
+
+local function failure(script)
+  return tostring(step.error_of(step.recorder(), script))
+end
+
+describe("op", function()
+  describe("create_table", function()
+    it("writes the guide's first migration as SQLAlchemy does", function()
+      assert.equal("CREATE TABLE customer_profiles ( id UUID NOT NULL, tenant_id VARCHAR(255) NOT NULL,"
+        .. " created_at TIMESTAMP WITHOUT TIME ZONE NOT NULL, PRIMARY KEY (id) )",
+        sql [[op.create_table("customer_profiles",
+          sa.Column("id", sa.UUID(), { nullable = false }),
+          sa.Column("tenant_id", sa.String(255), { nullable = false }),
+          sa.Column("created_at", sa.DateTime(), { nullable = false }),
+          sa.PrimaryKeyConstraint("id"))]])
+    end)
+
+    it("puts the primary key first, then the columns' constraints, then the table's", function()
+      assert.equal("CREATE TABLE billing.orders ( id BIGSERIAL NOT NULL, code TEXT, customer_id INTEGER,"
+        .. " PRIMARY KEY (id), UNIQUE (code), FOREIGN KEY(customer_id) REFERENCES customers (id) ON DELETE CASCADE,"
+        .. " CONSTRAINT ck CHECK (id > 0), CONSTRAINT uq UNIQUE (id, code) )",
+        sql [[op.create_table("orders", sa.Column("id", sa.BigInteger, { primary_key = true }),
+          sa.Column("code", sa.Text, { unique = true }),
+          sa.Column("customer_id", sa.Integer, sa.ForeignKey("customers.id", { ondelete = "cascade" })),
+          sa.CheckConstraint("id > 0", { name = "ck" }), sa.UniqueConstraint("id", "code", { name = "uq" }),
+          { schema = "billing" })]])
+    end)
+
+    it("makes indexes and then comments after the table", function()
+      assert.same({
+        "CREATE TABLE t ( a INTEGER, b INTEGER )", "CREATE INDEX ix_t_a ON t (a)",
+        "CREATE UNIQUE INDEX ix_t_b ON t (b)", "COMMENT ON TABLE t IS 'it''s'", "COMMENT ON COLUMN t.a IS E'\\\\'",
+      }, step.statements [[op.create_table("t", sa.Column("a", sa.Integer, { index = true, comment = "\\" }),
+          sa.Column("b", sa.Integer, { index = true, unique = true }), { comment = "it's" })]])
+    end)
+
+    it("counts up a lone integer key, but not one that refers, has a default or is told not to", function()
+      local function key(options, extra)
+        return sql(([[op.create_table("t", sa.Column("id", sa.Integer%s, %s))]]):format(extra or "", options))
+      end
+      assert.truthy(key("{ primary_key = true }"):find("id SERIAL NOT NULL", 1, true))
+      assert.truthy(key("{ primary_key = true, server_default = 7 }"):find("id INTEGER DEFAULT 7 NOT NULL", 1, true))
+      assert.truthy(key("{ primary_key = true, autoincrement = false }"):find("id INTEGER NOT NULL", 1, true))
+      assert.truthy(key("{ primary_key = true }", [[, sa.ForeignKey("x.id")]]):find("id INTEGER NOT NULL", 1, true))
+      assert.truthy(sql [[op.create_table("t", sa.Column("a", sa.Integer), sa.Column("b", sa.Integer),
+        sa.PrimaryKeyConstraint("a", "b"))]]:find("a INTEGER NOT NULL, b INTEGER NOT NULL", 1, true))
+    end)
+
+    it("writes a server default as a literal when it is a string, as it stands when it is sa.text", function()
+      assert.equal("CREATE TABLE t ( a TEXT DEFAULT 'now()', b TEXT DEFAULT lower('X'), c BOOLEAN DEFAULT true,"
+        .. " d INTEGER DEFAULT 5, e TIMESTAMP WITH TIME ZONE DEFAULT now(), f BOOLEAN DEFAULT false, g INTEGER )",
+        sql [[op.create_table("t", sa.Column("a", sa.Text, { server_default = "now()" }),
+          sa.Column("b", sa.Text, { server_default = sa.text("lower('X')") }),
+          sa.Column("c", sa.Boolean, { server_default = true }), sa.Column("d", sa.Integer, { server_default = 5 }),
+          sa.Column("e", sa.DateTime { timezone = true }, { server_default = sa.func.now() }),
+          sa.Column("f", sa.Boolean, { server_default = sa.false_() }),
+          sa.Column("g", sa.Integer, { server_default = null }))]])
+    end)
+
+    it("writes PostgreSQL's own options", function()
+      assert.equal("CREATE UNLOGGED TABLE IF NOT EXISTS t ( a DATE ) INHERITS (p) PARTITION BY RANGE (a)"
+        .. " TABLESPACE fast",
+        sql [[op.create_table("t", sa.Column("a", sa.Date), { if_not_exists = true, prefixes = { "UNLOGGED" },
+          postgresql_inherits = "p", postgresql_partition_by = "RANGE (a)", postgresql_tablespace = "fast" })]])
+    end)
+
+    it("does not change what it was given", function()
+      local script = [[local id = sa.Column("id", sa.Integer, sa.ForeignKey("x.id"))
+        local key, options = sa.PrimaryKeyConstraint("id"), { schema = "s" }
+        op.create_table("t", id, key, options)
+        op.create_table("t", id, key, options)]]
+      local statements = step.statements(script)
+      assert.equal(statements[1], statements[2])
+    end)
+  end)
+
+  describe("alter_column", function()
+    it("sends one statement a change, in the order type, null, default, comment, name", function()
+      assert.same({
+        "ALTER TABLE s.t ALTER COLUMN a TYPE TEXT USING a::text", "ALTER TABLE s.t ALTER COLUMN a SET NOT NULL",
+        "ALTER TABLE s.t ALTER COLUMN a SET DEFAULT 'x'", "COMMENT ON COLUMN s.t.a IS 'why'",
+        "ALTER TABLE s.t RENAME a TO b",
+      }, step.statements [[op.alter_column("t", "a", { new_column_name = "b", comment = "why", server_default = "x",
+          nullable = false, type_ = sa.Text(), postgresql_using = "a::text", schema = "s" })]])
+    end)
+
+    it("drops a default or a comment that is null", function()
+      assert.same({ "ALTER TABLE t ALTER COLUMN a DROP DEFAULT", "COMMENT ON COLUMN t.a IS NULL" },
+        step.statements [[op.alter_column("t", "a", { server_default = null, comment = null })]])
+    end)
+
+    it("adds, sets and drops an identity", function()
+      assert.same({ "ALTER TABLE t ALTER COLUMN a ADD GENERATED ALWAYS AS IDENTITY (START WITH 5)",
+        "ALTER TABLE t ALTER COLUMN a SET GENERATED BY DEFAULT SET INCREMENT BY -2 SET NO CYCLE",
+        "ALTER TABLE t ALTER COLUMN a DROP IDENTITY" }, step.statements [[
+          op.alter_column("t", "a", { server_default = sa.Identity(true, { start = 5 }),
+            existing_server_default = null })
+          op.alter_column("t", "a", { server_default = sa.Identity { increment = -2, cycle = false },
+            existing_server_default = sa.Identity(true) })
+          op.alter_column("t", "a", { server_default = null, existing_server_default = sa.Identity() })]])
+    end)
+
+    it("takes postgresql_using only with a type", function()
+      assert.truthy(failure [[op.alter_column("t", "a", { postgresql_using = "a" })]]:find("type_ parameter", 1, true))
+    end)
+  end)
+
+  it("writes indexes with every clause in the grammar's order", function()
+    assert.equal("CREATE UNIQUE INDEX IF NOT EXISTS ix ON s.t USING gin (a gin_trgm_ops, lower(b)) INCLUDE (c)"
+      .. " NULLS NOT DISTINCT WITH (fillfactor = 50) TABLESPACE fast WHERE a > 1",
+      sql [[op.create_index(op.f("ix"), "t", { "a", sa.text("lower(b)") }, { unique = true, schema = "s",
+        if_not_exists = true, postgresql_using = "GIN", postgresql_ops = { a = "gin_trgm_ops" },
+        postgresql_include = { "c" }, postgresql_nulls_not_distinct = true, postgresql_with = { fillfactor = 50 },
+        postgresql_tablespace = "fast", postgresql_where = sa.text("a > 1") })]])
+  end)
+
+  it("writes the other directives as Alembic does", function()
+    assert.same({
+      "DROP TABLE IF EXISTS s.t", "ALTER TABLE s.t RENAME TO u", "ALTER TABLE t DROP COLUMN a", "DROP INDEX s.ix",
+      "DROP INDEX ix", "ALTER TABLE t ADD CONSTRAINT pk PRIMARY KEY (a, b)",
+      "ALTER TABLE t ADD CONSTRAINT uq UNIQUE (a) DEFERRABLE INITIALLY DEFERRED", "ALTER TABLE t ADD UNIQUE (a)",
+      "ALTER TABLE t ADD CONSTRAINT ck CHECK (a > 0) NOT VALID", "ALTER TABLE t DROP CONSTRAINT ck",
+      'ALTER TABLE "Order" ADD COLUMN "user" TEXT', "CREATE INDEX \"ix_Order_user\" ON \"Order\" (\"user\")",
+    }, step.statements [[
+      op.drop_table("t", { schema = "s", if_exists = true })
+      op.rename_table("t", "u", { schema = "s" })
+      op.drop_column("t", "a")
+      op.drop_index("ix", { table_name = "t", schema = "s" })
+      op.drop_index("ix", "t")
+      op.create_primary_key("pk", "t", { "a", "b" })
+      op.create_unique_constraint("uq", "t", { "a" }, { deferrable = true, initially = "deferred" })
+      op.create_unique_constraint(null, "t", { "a" })
+      op.create_check_constraint("ck", "t", sa.text("a > 0"), { postgresql_not_valid = true })
+      op.drop_constraint("ck", "t", "check")
+      op.add_column("Order", sa.Column("user", sa.Text, { index = true }))]])
+  end)
+
+  it("adds foreign keys behind the one door, and those that check nothing without it", function()
+    local sent = step.statements [[op.create_foreign_key("fk", "orders", "customers", { "tenant_id", "customer_id" },
+      { "tenant_id", "id" }, { ondelete = "CASCADE", onupdate = "SET NULL", match = "FULL", deferrable = true,
+      initially = "DEFERRED", source_schema = "a", referent_schema = "b" })]]
+    assert.equal(3, #sent)
+    assert.equal("ALTER TABLE a.orders ADD CONSTRAINT fk FOREIGN KEY(tenant_id, customer_id) REFERENCES b.customers"
+      .. " (tenant_id, id) MATCH FULL ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED", sent[2])
+    assert.truthy(sent[1]:find("NO FORCE", 1, true))
+    assert.truthy(sent[1]:find("ARRAY['b.customers', 'a.orders']", 1, true))
+    assert.truthy(sent[3]:find("FORCE ROW LEVEL SECURITY", 1, true))
+    assert.equal(1, #step.statements [[op.create_foreign_key("fk", "a", "b", { "x" }, { "y" },
+      { postgresql_not_valid = true })]])
+    assert.equal(4, #step.statements [[op.add_column("t", sa.Column("x", sa.Integer, sa.ForeignKey("u.id")))]])
+  end)
+
+  it("gives each statement the author's file and line", function()
+    local bind = step.recorder()
+    step.run(bind, "\n\nop.drop_table('t')\nlocal function helper()\n  op.drop_table('u')\nend\nhelper()\n")
+    assert.same({ "script.lua", 3 }, { bind.sent[1].file, bind.sent[1].line })
+    assert.equal(5, bind.sent[2].line)
+  end)
+
+  it("says that Python's own default has no effect", function()
+    local bind = step.recorder()
+    step.run(bind, [[op.add_column("t", sa.Column("a", sa.Integer, { default = 1 }))]])
+    assert.equal("warn", bind.logged[1].level)
+    assert.truthy(bind.logged[1].text:find("t.a: default has no effect", 1, true))
+  end)
+
+  describe("with a mistake in it", function()
+    local mistakes = {
+      { [[op.creat_table("t")]], "op.creat_table does not exist (did you mean 'create_table'?)" },
+      { [[sa.Strng()]], "sa.Strng does not exist (did you mean 'String'?)" },
+      { [[postgresql.JSNB()]], "postgresql.JSNB does not exist (did you mean 'JSONB'?)" },
+      { [[sa.Column("a", sa.Text, { nulable = false })]],
+        "sa.Column: has no option 'nulable' (did you mean 'nullable'?)" },
+      { [[op.drop_table("t", { shema = "x" })]], "op.drop_table: has no option 'shema' (did you mean 'schema'?)" },
+      { [[op.create_table()]], "op.create_table: table_name is missing (a name)" },
+      { [[op.create_table(5)]], "op.create_table: table_name must be a name, got a number" },
+      { [[op.create_table("t", "a")]],
+        "op.create_table: argument 2 must be a sa.Column or a table constraint, got a string" },
+      { [[op.create_table("t", nil, sa.Column("a", sa.Text))]], "op.create_table: argument 2 is nil" },
+      { [[op.create_index("i", "t", "a")]],
+        "op.create_index: columns must be a list of column names and sa.text expressions, got a string" },
+      { [[op.create_index("i", "t", {})]], "columns must be a list" },
+      { [[op.create_index("i", "t", { "a", unique = true })]], "columns must be a list" },
+      { [[op.drop_table("t", "u")]], "op.drop_table: takes 1 arguments and a table of options, got a string more" },
+      { [[op.drop_table("t", { table_name = "u" })]], "op.drop_table: table_name is given twice" },
+      { [[op.create_foreign_key("f", "a", "b", { "x" }, { "y" }, { ondelete = "DROP" })]],
+        "ondelete must be one of CASCADE, SET NULL, SET DEFAULT, RESTRICT, NO ACTION, got a string" },
+      { [[op.create_foreign_key("f", "a", "b", { "x", "z" }, { "y" })]], "local_cols has 2 columns, remote_cols 1" },
+      { [[sa.ForeignKey("customers")]], "must be \"table.column\"" },
+      { [[sa.String("x")]], "sa.String: length must be a whole number, got a string" },
+      { [[op.create_index("i", "t", { "a" }, { postgresql_concurrently = true })]], "autocommit_block" },
+      { [[op.rename_table("t", ("x"):rep(64))]], "has 64 bytes" },
+      { [[op.drop_index("i")]] },
+      { [[op.x = 1]], "op.x cannot be set" },
+      { [[sa.String = 1]], "sa.String cannot be set" },
+    }
+    for _, mistake in ipairs(mistakes) do
+      local script, expected = mistake[1], mistake[2]
+      it((expected and "refuses " or "takes ") .. script, function()
+        local message = step.error_of(step.recorder(), "\n" .. script)
+        if not expected then return assert.is_nil(message) end
+        assert.equal("migration", message.kind)
+        assert.equal("script.lua", message.file)
+        assert.equal(2, message.line)
+        assert.truthy(tostring(message):find(expected, 1, true), tostring(message))
+      end)
+    end
+  end)
+end)
