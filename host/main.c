@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "host/report.h"
+#include "host/signal.h"
 #include "host/state.h"
 
 /* [-2, +1] Runs the command line: argv as a light userdata, argc. Returns the exit code. */
@@ -26,7 +27,7 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     int status = 0;
-    lua_State *L = state_new();
+    lua_State *L = signal_install() ? state_new() : NULL;
     if (L == NULL) {
         fputs("FAILED: out of memory\n", stderr);
         return error_exit_code(ERROR_MIGRATION);
