@@ -55,7 +55,6 @@ static int config_read(struct config *config, const struct config_options *optio
         settings_merge(config, options, error) != 0)
         return -1;
     secrets_collect(config);
-    rows_make(config);
     notice = sections_notice(config);
     if (notice != NULL)
         report_log(REPORT_INFO, "dmlua.config", "%s", notice);

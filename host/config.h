@@ -89,6 +89,6 @@ struct config_row {
     const char *note;   /* why config_check_rails would refuse it, or null */
 };
 /* All that are set or have a default, ordered by key table. Borrowed. */
-size_t config_rows(const struct config *config, const struct config_row **rows);
+size_t config_rows(struct config *config, const struct config_row **rows);
 
 #endif

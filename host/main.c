@@ -1,9 +1,26 @@
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "host/report.h"
-#include "host/signal.h"
 #include "host/state.h"
+
+/* Everybody on the machine can read a process's arguments: a URL that may hold a password is written over. */
+static void hide_urls(int argc, char **argv)
+{
+    static const char option[] = "--url";
+    const size_t size = sizeof option - 1;
+    int i;
+    for (i = 1; i < argc; i++) {
+        char *url = NULL;
+        if (strcmp(argv[i], option) == 0)
+            url = argv[++i]; /* the null at the end, if nothing follows */
+        else if (strncmp(argv[i], option, size) == 0 && argv[i][size] == '=')
+            url = argv[i] + size + 1;
+        if (url != NULL)
+            memset(url, '*', strlen(url));
+    }
+}
 
 /* [-2, +1] Runs the command line: argv as a light userdata, argc. Returns the exit code. */
 static int run(lua_State *L)
@@ -11,14 +28,16 @@ static int run(lua_State *L)
     char **argv = lua_touserdata(L, 1);
     int argc = (int)lua_tointeger(L, 2);
     int i;
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "dmlua.cli");
-    lua_call(L, 1, 1);
     lua_createtable(L, argc, 1);
     for (i = 0; i < argc; i++) {
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i);
     }
+    hide_urls(argc, argv);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.cli");
+    lua_call(L, 1, 1);
+    lua_insert(L, -2);
     lua_call(L, 1, 1);
     return 1;
 }
@@ -27,7 +46,7 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     int status = 0;
-    lua_State *L = signal_install() ? state_new() : NULL;
+    lua_State *L = state_new();
     if (L == NULL) {
         fputs("FAILED: out of memory\n", stderr);
         return error_exit_code(ERROR_MIGRATION);

@@ -22,18 +22,20 @@ bool config_is_local(const struct config *config, const char **database)
 static int url_missing(const struct config *config, struct error *error)
 {
     const struct setting *setting = setting_of(config, "url");
+    char *variable = config->service != NULL ? url_variable(config->service) : text_copy("DATABASE_URL");
     if (setting->value != NULL)
-        error_set(error, ERROR_USAGE, "the database's URL is empty (%s)",
+        error_set(error, ERROR_USAGE, "the URL of the database is empty (%s)",
                   setting->origin != NULL ? setting->origin : "default");
     else
         error_set(error, ERROR_USAGE, "no database was named: %s has no url", config->file.shown);
     error_text(&error->hint,
-               "give one as `url =` in %s, in [%s] or the section of %s; as DATABASE_URL%s; or as --url URL. "
-               "It is postgresql://USER@HOST:PORT/DATABASE, a libpq conninfo, postgresql:// alone to take "
-               "all from PG* variables, or local: for a private server",
-               config->file.shown, config_environment(config),
-               config->service != NULL ? "a service" : "an environment",
-               config->service != NULL ? " or DMLUA_URL_<SERVICE>" : "");
+               "give --url URL, set %s%s, or write `url = URL` in [%s] of %s; URL is "
+               "postgresql://USER@HOST:PORT/DATABASE, a libpq conninfo, postgresql:// alone (all from PG* "
+               "variables), "
+               "or local: (a private server, for trying out)",
+               variable, config->service != NULL ? " or DATABASE_URL" : "",
+               config->service != NULL ? config->service : config_environment(config), config->file.shown);
+    free(variable);
     return -1;
 }
 

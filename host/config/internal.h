@@ -51,6 +51,8 @@ char *sections_notice(const struct config *config);
 /* merge.c: fills services, service, settings. */
 int services_read(struct config *config, struct error *error);
 int settings_merge(struct config *config, const struct config_options *options, struct error *error);
+/* "DMLUA_URL_" and the service's name in capitals; what is no letter or digit is _. Owned. */
+char *url_variable(const char *service);
 struct setting *setting_of(const struct config *config, const char *key);
 
 /* rails.c: why config_check_rails would refuse a setting. Owned; null: it would not. */
@@ -58,7 +60,5 @@ char *setting_problem(const struct config *config, const struct key *key);
 
 /* mask.c */
 void secrets_collect(struct config *config);
-/* rows.c */
-void rows_make(struct config *config);
 
 #endif

@@ -86,6 +86,18 @@ static const char *expand_percent(struct config *config, const struct inifile_en
     return end + 2;
 }
 
+/* Alembic 1.7 to 1.15 begin a project with `version_path_separator = os  # Use os.pathsep. …`. */
+static void cut_comment(const struct inifile_entry *entry, char *text)
+{
+    const struct key *key = entry_key(entry);
+    size_t size = strcspn(text, "#");
+    if (key == NULL || !key->commented || text[size] == '\0')
+        return;
+    while (size > 0 && (text[size - 1] == ' ' || text[size - 1] == '\t'))
+        size--;
+    text[size] = '\0';
+}
+
 static const char *expand(struct config *config, size_t index, int depth, struct error *error)
 {
     const struct inifile_entry *entry = &config->file.entries[index];
@@ -110,6 +122,7 @@ static const char *expand(struct config *config, size_t index, int depth, struct
         free(text);
         return NULL;
     }
+    cut_comment(entry, text);
     return config->texts[index] = text;
 }
 

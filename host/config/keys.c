@@ -31,8 +31,8 @@ const struct key keys[] = {
     /* which scripts */
     {.name = "script_location"},
     {.name = "version_locations", .unbuilt = "revisions in several folders", .area = CONFIG_TREE},
-    {.name = "path_separator", .type = KEY_CHOICE, .choices = separators},
-    {.name = "version_path_separator", .type = KEY_CHOICE, .choices = separators},
+    {.name = "path_separator", .commented = true, .type = KEY_CHOICE, .choices = separators},
+    {.name = "version_path_separator", .commented = true, .type = KEY_CHOICE, .choices = separators},
     {.name = "recursive_version_locations",
      .type = KEY_BOOLEAN,
      .initial = "false",

@@ -30,8 +30,9 @@ struct key {
     enum key_place place;
     const char *initial; /* default, or null */
     const char *const *choices;
-    bool own;                  /* nothing but dmlua has a key of that name */
-    const char *unbuilt;       /* what it asks for and this version does not do, or null */
+    bool commented;      /* Alembic's own template writes " # …" behind the value, which is no part of it */
+    bool own;            /* nothing but dmlua has a key of that name */
+    const char *unbuilt; /* what it asks for and this version does not do, or null */
     const char *unbuilt_value; /* the value that asks for it; null: any but the default */
     enum config_area area;     /* the verbs that would have to do it */
 };

@@ -20,8 +20,7 @@ static void setting_put(struct config *config, const struct key *key, const char
     setting->origin = origin;
 }
 
-/* "DMLUA_URL_" and the service's name in capitals; what is no letter or digit is _. Owned. */
-static char *url_variable(const char *service)
+char *url_variable(const char *service)
 {
     char *name = text_format("DMLUA_URL_%s", service), *at;
     for (at = name; *at != '\0'; at++)

@@ -41,9 +41,29 @@ static char *unbuilt(const struct config *config, const struct key *key)
     return text_format("%s = %s (%s) asks for %s", key->name, setting->value, origin, key->unbuilt);
 }
 
+/* Why the database's URL cannot be used. Owned; null: it can, or it is not settled whose it is. */
+static char *url_problem(const struct config *config)
+{
+    struct config_connection connection;
+    struct error error = {0};
+    const char *database;
+    char *note;
+    if (config_is_local(config, &database) || (config->service == NULL && config->service_count > 0))
+        return NULL;
+    if (config_connection(config, &connection, &error) == 0) {
+        config_connection_free(&connection);
+        return NULL;
+    }
+    note = text_format("%s; %s", error.message, error.hint);
+    error_clear(&error);
+    return note;
+}
+
 char *setting_problem(const struct config *config, const struct key *key)
 {
     char *problem = unbuilt(config, key), *note;
+    if (strcmp(key->name, "url") == 0)
+        return url_problem(config);
     if (problem == NULL)
         return strcmp(key->name, "enable_rls") == 0 ? contradiction(config) : NULL;
     note = text_format("asks for %s, which this version of dmlua does not do", key->unbuilt);

@@ -12,7 +12,7 @@ static void row_add(struct config *config, const char *key, char *value, const c
     row = &config->rows[config->row_count++];
     row->key = key;
     row->value = value;
-    row->origin = text_copy(origin != NULL ? origin : "default");
+    row->origin = text_copy(origin != NULL ? origin : value != NULL ? "default" : "not set");
     row->note = note;
 }
 
@@ -23,22 +23,25 @@ static char *value_shown(const struct key *key, const char *value)
     return key->type == KEY_URL ? url_masked(value) : text_copy(value);
 }
 
-void rows_make(struct config *config)
+static void rows_make(struct config *config)
 {
     size_t i;
     row_add(config, "file", text_copy(config->file.shown), config->folder, NULL);
-    if (config->service != NULL)
-        row_add(config, "service", text_copy(config->service), config->service_origin, NULL);
+    if (config->service_count > 0)
+        row_add(config, "service", text_copy(config->service),
+                config->service != NULL ? config->service_origin : "none was named", NULL);
     for (i = 0; i < key_count; i++) {
         const struct setting *setting = &config->settings[i];
-        if (setting->value != NULL)
+        if (setting->value != NULL || strcmp(keys[i].name, "url") == 0)
             row_add(config, keys[i].name, value_shown(&keys[i], setting->value), setting->origin,
                     setting_problem(config, &keys[i]));
     }
 }
 
-size_t config_rows(const struct config *config, const struct config_row **rows)
+size_t config_rows(struct config *config, const struct config_row **rows)
 {
+    if (config->rows == NULL)
+        rows_make(config);
     *rows = config->rows;
     return config->row_count;
 }

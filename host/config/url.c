@@ -152,7 +152,10 @@ static int query_check(const char *url, const char *origin, struct error *error)
 /* libpq's own words, but for what it quotes: that may be a piece of a password. Owned. */
 static char *without_quoted(const char *message)
 {
+    static const char no_value[] = "missing \"=\" after";
     char *text = NULL;
+    if (message != NULL && strncmp(message, no_value, sizeof no_value - 1) == 0)
+        return text_copy("a word in it has no = behind it");
     while (message != NULL && *message != '\0') {
         size_t plain = strcspn(message, "\"");
         const char *end = message[plain] == '"' ? strrchr(message + plain + 1, '"') : NULL;
