@@ -1,7 +1,7 @@
 -- Parameters: a Lua value as the text that travels beside a statement. The server reads it as the type it finds for it.
 
 local json = require "dmlua.json"
-local null = require("cjson").null
+local null = require "dmlua.null"
 
 local M = {}
 

@@ -6,7 +6,7 @@ local sqltree = require "dmlua.sqltree"
 local M = {}
 
 local TRANSACTION = "dmlua begins and ends the transactions itself: leave the word out; what has to run outside of one "
-  .. "goes into op.get_context().autocommit_block(function() … end)"
+  .. "goes into op.get_context():autocommit_block(fn)"
 local SAVEPOINT = TRANSACTION .. "; a DO block with EXCEPTION undoes what failed in it"
 local SESSION = "the connection's state belongs to dmlua; leave it out"
 

@@ -1,0 +1,145 @@
+#include "host/hints.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum when { ALWAYS, WITH_PARAMETERS };
+
+static const struct {
+    const char *sqlstate;
+    enum when when;
+    const char *hint;
+} hints[] = {
+    /* indeterminate_datatype, ambiguous_parameter: dmlua sends parameters without a type */
+    {"42P18", WITH_PARAMETERS,
+     "write a cast, so that the server knows the parameter's type: CAST(:name AS text)"},
+    {"42P08", WITH_PARAMETERS,
+     "write a cast, so that the server knows the parameter's type: CAST(:name AS text)"},
+    /* protocol_violation: "bind message supplies 1 parameters, but prepared statement requires 0" */
+    {"08P01", WITH_PARAMETERS,
+     "DDL and other utility statements take no parameters: write the value into the text"},
+    /* undefined_parameter, and syntax_error at a `$1` where the grammar has no expression */
+    {"42P02", WITH_PARAMETERS,
+     "DDL and other utility statements take no parameters: write the value into the text"},
+    {"42601", WITH_PARAMETERS,
+     "a parameter stands only where a value may: not for a name, a type or a keyword, and not in DDL"},
+    /* active_sql_transaction */
+    {"25001", ALWAYS, "put it into op.get_context():autocommit_block(fn)"},
+    /* invalid_transaction_termination: a DO block or procedure that commits */
+    {"2D000", ALWAYS,
+     "a migration's transaction is dmlua's: no COMMIT or ROLLBACK in DO blocks and procedures"},
+    /* unsafe_new_enum_value_usage */
+    {"55P04", ALWAYS,
+     "add the value in a revision of its own, or in op.get_context():autocommit_block(fn): it "
+     "can be "
+     "used once it is committed"},
+    {"55P03", ALWAYS,
+     "another session holds the lock; nothing of this step was kept, run the same command again"},
+    {"40P01", ALWAYS,
+     "another session held what this one waited for; nothing of this step was kept, run it again"},
+    {"40001", ALWAYS, "another session changed the same rows; nothing of this step was kept, run it again"},
+};
+
+const char hint_tenant[] = "put it into tenants.each(fn); what has to see every tenant's rows goes "
+                           "into op.across_tenants({ tables }, fn)";
+
+const char *hint_for(const char *sqlstate, bool parameters)
+{
+    size_t i;
+    for (i = 0; sqlstate != NULL && i < sizeof hints / sizeof *hints; i++)
+        if (strcmp(hints[i].sqlstate, sqlstate) == 0 && (parameters || hints[i].when == ALWAYS))
+            return hints[i].hint;
+    return NULL;
+}
+
+/* A piece of a text. */
+struct piece {
+    const char *start;
+    size_t size;
+};
+
+static struct piece between(const char *message, const char *open, const char *close)
+{
+    struct piece piece = {strstr(message, open), 0};
+    const char *end = NULL, *next;
+    if (piece.start == NULL)
+        return piece;
+    piece.start += strlen(open);
+    for (next = strstr(piece.start, close); next != NULL; next = strstr(next + 1, close))
+        end = next;
+    if (end == NULL)
+        piece.start = NULL;
+    else
+        piece.size = (size_t)(end - piece.start);
+    return piece;
+}
+
+/* The one name in the server's message. A server speaks its own language (lc_messages is not ours to set),
+   but every translation of this message puts the name between the quotation marks of that language. French
+   sets blanks inside. */
+static struct piece quoted_name(const char *message)
+{
+    static const char *const marks[][2] = {
+        {"\"", "\""}, {"«\u00a0", "\u00a0»"}, {"« ", " »"}, {"«", "»"}, {"»", "«"}, {"„", "“"}, {"“", "”"},
+        {"「", "」"}};
+    size_t i;
+    struct piece name = {NULL, 0};
+    for (i = 0; i < sizeof marks / sizeof *marks && name.start == NULL; i++)
+        name = between(message, marks[i][0], marks[i][1]);
+    return name;
+}
+
+/* The statement's first word behind its comments, in upper case. */
+static void first_word(const char *statement, char *word, size_t room)
+{
+    size_t i;
+    for (;;) {
+        statement += strspn(statement, " \t\n\r\f\v(");
+        if (strncmp(statement, "--", 2) == 0)
+            statement += strcspn(statement, "\n");
+        else if (strncmp(statement, "/*", 2) == 0 && strstr(statement + 2, "*/") != NULL)
+            statement = strstr(statement + 2, "*/") + 2;
+        else
+            break;
+    }
+    for (i = 0; i + 1 < room && isalpha((unsigned char)statement[i]); i++)
+        word[i] = (char)toupper((unsigned char)statement[i]);
+    word[i] = '\0';
+}
+
+/* Does a statement with this first word read or write rows, as a tenant's own step would? Else it is DDL that
+   looks at all rows: a foreign key, a CREATE TABLE AS. */
+static bool is_dml(const char *word)
+{
+    static const char *const words[] = {"SELECT", "INSERT", "UPDATE", "DELETE",
+                                        "MERGE",  "WITH",   "COPY",   "TABLE"};
+    size_t i;
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i], word) == 0)
+            return true;
+    return false;
+}
+
+char *hint_tenant_message(const char *sqlstate, const char *function, const char *message,
+                          const char *statement)
+{
+    struct piece table;
+    char word[16];
+    char *text = NULL;
+    /* 42501 is any missing privilege; check_enable_rls() of rls.c, PostgreSQL 13 to 18, raises this one
+       alone. The error has no table field. */
+    if (sqlstate == NULL || function == NULL || strcmp(sqlstate, "42501") != 0 ||
+        strcmp(function, "check_enable_rls") != 0)
+        return NULL;
+    first_word(statement == NULL ? "" : statement, word, sizeof word);
+    table = quoted_name(message == NULL ? "" : message);
+    if (table.start == NULL)
+        table = (struct piece){"a table", strlen("a table")};
+    if (asprintf(&text, "TenantIsolationError: No tenant context set: %s %s%.*s outside %s", word,
+                 is_dml(word) ? "" : "reads ", (int)table.size, table.start,
+                 is_dml(word) ? "tenants.each" : "op.across_tenants") < 0)
+        return NULL;
+    return text;
+}
