@@ -266,7 +266,7 @@ black.options = -l 79 REVISION_SCRIPT_FILENAME
     })
     local production = load(folder)
     assert.same({ "production", "20", true }, {
-      production.environment, production["sqlalchemy.pool_size"].value, production.rls,
+      production.environment.value, production["sqlalchemy.pool_size"].value, production.rls,
     })
     local rails = { "require_migration_validation", "require_backup_before_migration", "enable_audit_triggers" }
     for _, rail in ipairs(rails) do
@@ -311,7 +311,7 @@ tenant_setting = other
     assert.same({ "alembic_version", "default" }, { config.version_table.value, config.version_table.origin })
   end)
 
-  it("of the URL comes from the variable of the service before DATABASE_URL, and from the command line first", function()
+  it("of the URL comes from --url, the service's own variable, DATABASE_URL, the file, in that order", function()
     local env = { DATABASE_URL = "postgresql://any/d" }
     assert.equal("dmlua.ini:14 [staging]", load(folder, { "--service", "isp" }).url.origin)
     assert.same({ "postgresql://any/d", "DATABASE_URL" },
