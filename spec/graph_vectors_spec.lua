@@ -4,6 +4,7 @@
 
 local graph = require "dmlua.engine.graph"
 local json = require "cjson"
+local lines = require "dmlua.revision_lines"
 
 local folder = (os.getenv "DMLUA_SPEC_ROOT" or ".") .. "/spec/fixtures/vectors/"
 
@@ -207,6 +208,103 @@ describe("A plan", function()
       for _, words in ipairs(same_words) do
         if plain(case.error) and not case.internal_error and not case.warning and case.error:find(words, 1, true) then
           assert.is_truthy(problem.message:find(words, 1, true), case.id .. ": " .. problem.message)
+        end
+      end
+    end
+  end)
+end)
+
+describe("A listing", function()
+  -- Labels in one pair of parentheses compare as a set, so both sides are sorted.
+  local function normal(line)
+    return (line:gsub("%(([^()]*)%)", function(inner)
+      local names = {}
+      for name in inner:gmatch "[^, ]+" do names[#names + 1] = name end
+      table.sort(names)
+      return "(" .. table.concat(names, " ") .. ")"
+    end))
+  end
+
+  -- A branch point's children compare as a set too.
+  local function as_set(text)
+    local parts = {}
+    for line in text:gmatch "[^\n]+" do parts[#parts + 1] = normal(line) end
+    table.sort(parts)
+    return table.concat(parts, "\n")
+  end
+
+  local function compared(list)
+    local copy = {}
+    for i, text in ipairs(list) do copy[i] = as_set(text) end
+    return sorted(copy)
+  end
+
+  local function describe_all(tree, ids, format)
+    local list = {}
+    for i, id in ipairs(ids) do list[i] = format(tree:describe(id)) end
+    return list
+  end
+
+  local listings = {
+    heads = function(tree) return describe_all(tree, tree:heads(), lines.head) end,
+    heads_resolved = function(tree) return describe_all(tree, tree:heads(true), lines.head) end,
+    current = function(tree, case) return describe_all(tree, tree:current(case.current), lines.current) end,
+    history = function(tree, case)
+      return describe_all(tree, tree:history(plain(case.target), case.current), lines.history)
+    end,
+    branches = function(tree)
+      local points = {}
+      for _, id in ipairs(tree:history()) do
+        local it = tree:describe(id)
+        if it.branchpoint then
+          local children = {}
+          for i, child in ipairs(it.children) do children[i] = tree:describe(child) end
+          points[#points + 1] = lines.branches(it, children)
+        end
+      end
+      return points
+    end,
+  }
+
+  local by_command = {}
+  for _, case in ipairs(cases "listings.jsonl") do
+    by_command[case.command] = by_command[case.command] or {}
+    table.insert(by_command[case.command], case)
+  end
+
+  for command, list in pairs(by_command) do
+    it("of " .. command .. " has Alembic's lines", function()
+      for _, case in ipairs(list) do
+        if not plain(case.error) then
+          assert.are.same(compared(case.lines), compared(listings[command](load_graph(case), case)), case.id)
+        end
+      end
+    end)
+  end
+
+  it("is refused for the ranges that Alembic refuses", function()
+    local refused = 0
+    for _, case in ipairs(by_command.history) do
+      if plain(case.error) then
+        local ok, problem = pcall(listings.history, load_graph(case), case)
+        assert.is_false(ok, case.id)
+        assert.are.equal("usage", problem.kind, case.id)
+        refused = refused + 1
+      end
+    end
+    assert.is_true(refused > 20)
+  end)
+
+  it("of history is newest first: nothing stands above what needs it", function()
+    for _, case in ipairs(by_command.history) do
+      if not plain(case.error) then
+        local needs, place = needs_of(case), {}
+        local ids = load_graph(case):history(plain(case.target), case.current)
+        for i, id in ipairs(ids) do place[id] = i end
+        for i, id in ipairs(ids) do
+          for _, parent in ipairs(needs[id]) do
+            assert.is_true((place[parent] or math.huge) > i, case.id .. ": " .. id .. " stands below " .. parent)
+          end
         end
       end
     end
