@@ -58,12 +58,40 @@ void error_clear(struct error *error)
     free(error->hint);
     free(error->context);
     free(error->statement);
+    free(error->source);
     free(error->traceback);
     free(error->revision);
     free(error->file);
     free(error->tenant);
     free(error->state);
     memset(error, 0, sizeof *error);
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = text != NULL ? strdup(text) : NULL;
+    if (text != NULL && copy == NULL)
+        abort();
+    return copy;
+}
+
+void error_copy(struct error *to, const struct error *from)
+{
+    if (to->kind != ERROR_NONE)
+        return;
+    error_clear(to);
+    *to = *from;
+    to->message = copy_text(from->message);
+    to->detail = copy_text(from->detail);
+    to->hint = copy_text(from->hint);
+    to->context = copy_text(from->context);
+    to->statement = copy_text(from->statement);
+    to->source = copy_text(from->source);
+    to->traceback = copy_text(from->traceback);
+    to->revision = copy_text(from->revision);
+    to->file = copy_text(from->file);
+    to->tenant = copy_text(from->tenant);
+    to->state = copy_text(from->state);
 }
 
 void error_move(struct error *to, struct error *from)

@@ -24,6 +24,7 @@ struct error {
     char *hint;         /* the way out */
     char *context;      /* the server's CONTEXT */
     char *statement;    /* the SQL text that failed */
+    char *source;       /* line `line` of `file`, as it stands there */
     char *traceback;    /* the author's own Lua frames */
     char *revision;
     char *file;
@@ -38,6 +39,8 @@ void error_set(struct error *error, enum error_kind kind, const char *format, ..
 void error_text(char **field, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Frees the strings and zeroes the struct. */
 void error_clear(struct error *error);
+/* Fills an empty error with a copy of another; one that is already set stays. */
+void error_copy(struct error *to, const struct error *from);
 /* Moves `from` into `to` if `to` is empty; else drops it. `from` is empty afterwards. */
 void error_move(struct error *to, struct error *from);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/report.h"
+#include "host/signal.h"
 #include "host/state.h"
 
 /* Everybody on the machine can read a process's arguments: a URL that may hold a password is written over. */
@@ -46,7 +47,7 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     int status = 0;
-    lua_State *L = state_new();
+    lua_State *L = signal_install() ? state_new() : NULL;
     if (L == NULL) {
         fputs("FAILED: out of memory\n", stderr);
         return error_exit_code(ERROR_MIGRATION);

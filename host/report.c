@@ -45,6 +45,12 @@ void report_log(enum report_level level, const char *logger, const char *format,
     free(text);
 }
 
+void report_print(const char *text)
+{
+    put_shown(stderr, text, "");
+    fputc('\n', stderr);
+}
+
 void report_write(const char *text, size_t size)
 {
     fwrite(text, 1, size, stdout);
@@ -88,6 +94,7 @@ static void report_error_json(const struct error *error)
         fprintf(stdout, ",\"line\":%d", error->line);
     else
         fputs(",\"line\":null", stdout);
+    put_json_field(stdout, "source", error->source);
     put_json_field(stdout, "tenant", error->tenant);
     put_json_field(stdout, "hint", error->hint);
     put_json_field(stdout, "detail", error->detail);
@@ -132,6 +139,16 @@ static void put_field(const char *name, const char *text)
     fputc('\n', stderr);
 }
 
+/* The author's line, below its place. */
+static void put_source(const struct error *error)
+{
+    if (error->source == NULL)
+        return;
+    fprintf(stderr, "  %5d | ", error->line);
+    put_shown(stderr, error->source, "");
+    fputc('\n', stderr);
+}
+
 void report_error(const struct error *error)
 {
     if (report_options.json)
@@ -149,6 +166,7 @@ void report_error(const struct error *error)
             fprintf(stderr, ":%d", error->line);
         fputc('\n', stderr);
     }
+    put_source(error);
     put_field("revision", error->revision);
     put_field("tenant", error->tenant);
     if (error->statement != NULL && error->position > 0)

@@ -20,6 +20,8 @@ enum report_level { REPORT_DEBUG, REPORT_INFO, REPORT_WARN, REPORT_ERROR };
 /* One log line on stderr: "INFO  [dmlua.migration] text". */
 void report_log(enum report_level level, const char *logger, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A line that a script prints, on stderr. */
+void report_print(const char *text);
 /* A result, on stdout, as it is. */
 void report_write(const char *text, size_t size);
 /* "FAILED: …" on stderr with place, statement and caret, detail, hint; or one JSON object on stdout. */

@@ -1,0 +1,239 @@
+/* Reading headers: each file's top level is run in a fresh environment, and its globals are read. */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/limit.h"
+#include "host/script/internal.h"
+#include "host/state.h"
+#include "host/trace.h"
+
+static const char *const header_names[] = {"revision",   "down_revision", "branch_labels",
+                                           "depends_on", "upgrade",       "downgrade"};
+enum { NAMES = sizeof header_names / sizeof *header_names };
+
+/* The main function whose locals are looked at when it returns. */
+struct watch {
+    const char *path;
+    bool found[NAMES];
+};
+
+/* A thread's watch; null for the coroutines that the file makes. */
+static struct watch **watch_of(lua_State *thread)
+{
+    return lua_getextraspace(thread);
+}
+
+static void note_local(struct watch *watch, const char *name)
+{
+    int i;
+    for (i = 0; i < NAMES; i++)
+        if (strcmp(name, header_names[i]) == 0)
+            watch->found[i] = true;
+}
+
+/* At the end of the main function its locals are still there. */
+static void look_at_locals(lua_State *L, lua_Debug *frame, struct watch *watch)
+{
+    const char *name;
+    int i;
+    lua_getinfo(L, "S", frame);
+    if (*frame->what != 'm' || *frame->source != '@' || strcmp(frame->source + 1, watch->path) != 0)
+        return;
+    for (i = 1; (name = lua_getlocal(L, frame, i)) != NULL; i++) {
+        note_local(watch, name);
+        lua_pop(L, 1);
+    }
+}
+
+static void header_hook(lua_State *L, lua_Debug *frame)
+{
+    struct watch *watch = *watch_of(L);
+    if (frame->event == LUA_HOOKCOUNT)
+        limit_check(L);
+    else if (watch != NULL)
+        look_at_locals(L, frame, watch);
+}
+
+static void watch_locals(lua_State *thread, struct watch *watch)
+{
+    *watch_of(thread) = watch;
+    lua_sethook(thread, header_hook, lua_gethookmask(thread) | LUA_MASKRET, lua_gethookcount(thread));
+}
+
+/* [-0, +1] */
+static void push_locals(lua_State *L, const struct watch *watch)
+{
+    int i;
+    lua_newtable(L);
+    for (i = 0; i < NAMES; i++) {
+        if (!watch->found[i])
+            continue;
+        lua_pushstring(L, header_names[i]);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+}
+
+static char *copy_field(lua_State *L, const char *name)
+{
+    char *copy = NULL;
+    if (lua_getfield(L, -1, name) == LUA_TSTRING)
+        error_text(&copy, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return copy;
+}
+
+static bool read_flag(lua_State *L, const char *name)
+{
+    bool flag;
+    lua_getfield(L, -1, name);
+    flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return flag;
+}
+
+static const char *const *copy_list(lua_State *L, const char *name, size_t *count)
+{
+    char **list;
+    size_t i;
+    lua_getfield(L, -1, name);
+    *count = lua_rawlen(L, -1);
+    list = calloc(*count + 1, sizeof *list);
+    if (list == NULL)
+        abort();
+    for (i = 0; i < *count; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        error_text(&list[i], "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return (const char *const *)list;
+}
+
+static void free_list(const char *const *list, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        free((void *)list[i]);
+    free((void *)list);
+}
+
+void script_free(struct script *script)
+{
+    free_list(script->down, script->down_count);
+    free_list(script->labels, script->label_count);
+    free_list(script->depends, script->depends_count);
+    free((void *)script->revision);
+    free((void *)script->message);
+    free((void *)script->doc);
+    free((void *)script->create_date);
+    free((void *)script->path);
+}
+
+/* [-1, +0] The header at the top (lua/dmlua/header.lua) → script. */
+static void take_header(lua_State *L, struct script *script)
+{
+    script->revision = copy_field(L, "revision");
+    script->message = copy_field(L, "message");
+    script->doc = copy_field(L, "doc");
+    script->create_date = copy_field(L, "create_date");
+    script->down = copy_list(L, "down", &script->down_count);
+    script->labels = copy_list(L, "labels", &script->label_count);
+    script->depends = copy_list(L, "depends", &script->depends_count);
+    script->has_upgrade = read_flag(L, "has_upgrade");
+    script->has_downgrade = read_flag(L, "has_downgrade");
+    lua_pop(L, 1);
+}
+
+/* [-0, +0] Runs the main function at the top of `thread`; raises what ended it. */
+static void run_top_level(lua_State *L, lua_State *thread, struct watch *watch)
+{
+    struct error error = {0};
+    int failed;
+    limit_hook(thread, true);
+    watch_locals(thread, watch);
+    failed = chunk_resume(L, thread, 0, 0, &error);
+    limit_hook(thread, false);
+    *watch_of(thread) = NULL;
+    if (failed)
+        state_raise(L, &error);
+}
+
+/* [-0, +2] The environment of a new script, and the set of what it assigns. */
+static void push_environment(lua_State *L, const char *lib)
+{
+    lua_getfield(L, 1, "environment");
+    lua_pushstring(L, lib);
+    lua_call(L, 1, 2);
+}
+
+/* [-2, +1] The header of the file whose text and environment and declared names stand at `text`, +1, +2. */
+static void read_header(lua_State *L, const struct script *script, const struct watch *watch, int text)
+{
+    lua_getfield(L, 1, "header");
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, script->path);
+    lua_setfield(L, -2, "path");
+    lua_pushvalue(L, text);
+    lua_setfield(L, -2, "text");
+    lua_pushvalue(L, text + 1);
+    lua_setfield(L, -2, "env");
+    lua_pushvalue(L, text + 2);
+    lua_setfield(L, -2, "declared");
+    push_locals(L, watch);
+    lua_setfield(L, -2, "locals");
+    lua_call(L, 1, 1);
+}
+
+/* Reads one file; 1 is the module dmlua.script, 2 a thread that is free. */
+static void read_script(lua_State *L, struct script *script)
+{
+    struct watch watch = {script->path, {false}};
+    lua_State *thread = lua_tothread(L, 2);
+    int text = lua_gettop(L) + 1;
+    chunk_read(L, script->path, script->sha256);
+    push_environment(L, script->lib);
+    lua_pushvalue(L, text);
+    lua_pushvalue(L, text + 1);
+    chunk_compile(L, script->path);
+    lua_xmove(L, thread, 1);
+    run_top_level(L, thread, &watch);
+    read_header(L, script, &watch, text);
+    take_header(L, script);
+    lua_settop(L, text - 1);
+}
+
+/* 1: the tree, as a light userdata. */
+static int read_all(lua_State *L)
+{
+    struct tree *tree = lua_touserdata(L, 1);
+    struct script *script;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.script");
+    lua_call(L, 1, 1);
+    lua_replace(L, 1);
+    lua_newthread(L);
+    while (tree->count < tree->name_count) {
+        script = &tree->scripts[tree->count];
+        error_text((char **)&script->path, "%s/%s", tree->versions, tree->names[tree->count]);
+        tree->count++;
+        script->lib = tree->lib;
+        read_script(L, script);
+    }
+    return 0;
+}
+
+void tree_read(lua_State *L, struct tree *tree)
+{
+    struct error error = {0};
+    int failed;
+    lua_pushcfunction(L, read_all);
+    lua_pushlightuserdata(L, tree);
+    limit_begin(&script_limits);
+    failed = state_call(L, 1, 0, &error);
+    limit_end();
+    if (failed) {
+        trace_source(&error);
+        state_raise(L, &error);
+    }
+}

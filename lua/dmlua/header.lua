@@ -1,0 +1,182 @@
+-- What a migration file says about itself: the header fields among its globals, and the comment at its head.
+
+local errors = require "dmlua.errors"
+
+local M = {}
+
+local fields = { "revision", "down_revision", "branch_labels", "depends_on" }
+local entries = { "upgrade", "downgrade" }
+local longest = 255 -- characters of an id; a longer one is surely a mistake
+
+local function fail(path, line, hint, format, ...)
+  errors.raise { kind = "usage", message = format:format(...), file = path, line = line, hint = hint }
+end
+
+-- Where a name is first assigned or declared, for errors only.
+local function line_of(text, name)
+  local number = 0
+  for line in (text .. "\n"):gmatch("(.-)\r?\n") do
+    number = number + 1
+    if line:find("^%s*local%s.*%f[%w_]" .. name .. "%f[^%w_]") or line:find("^%s*" .. name .. "%f[^%w_]")
+      or line:find("^%s*function%s+" .. name .. "%f[^%w_]") then
+      return number
+    end
+  end
+end
+
+-- Alembic's four characters for ids; a label may hold "-" and "+" there. The others would break lines or lists.
+local illegal = { revision = "[@%-+:]", down_revision = "[@%-+:]", branch_labels = "[@:]", depends_on = "[@:]" }
+
+local function check_name(file, field, name)
+  local line, way_out = line_of(file.text, field), "use letters, digits and '_'"
+  local character = name:match(illegal[field])
+  if name == "" then
+    fail(file.path, line, way_out, "%s is empty", field)
+  elseif character then -- Alembic's words
+    fail(file.path, line, way_out, "Character(s) '%s' not allowed in revision identifier '%s'", character, name)
+  elseif name:find("[%c%s,]") or not utf8.len(name) then
+    fail(file.path, line, way_out, "%s %q holds a space, a comma, a control character or bytes that are no UTF-8",
+      field, name)
+  elseif utf8.len(name) > longest then
+    fail(file.path, line, nil, "%s is %d characters long; at most %d make sense", field, utf8.len(name), longest)
+  end
+end
+
+local function check_list(file, field, list)
+  local count = 0
+  for _ in next, list do count = count + 1 end
+  if count ~= rawlen(list) then
+    fail(file.path, line_of(file.text, field), nil, "%s is a table that is no list of strings", field)
+  end
+end
+
+-- nil, a string or a list of strings, as a list.
+local function read_list(file, field)
+  local value = rawget(file.env, field)
+  if value == nil then return {} end
+  local list = type(value) == "string" and { value } or value
+  if type(list) ~= "table" then
+    fail(file.path, line_of(file.text, field), ("write %s = \"%s\""):format(field, tostring(value)),
+      "%s is a %s; it must be nil, a string or a list of strings", field, type(value))
+  end
+  check_list(file, field, list)
+  local result = {}
+  for i = 1, rawlen(list) do
+    local name = rawget(list, i)
+    if type(name) ~= "string" then
+      fail(file.path, line_of(file.text, field), nil, "%s[%d] is a %s; it must be a string", field, i, type(name))
+    end
+    check_name(file, field, name)
+    result[i] = name
+  end
+  return result
+end
+
+local function read_revision(file)
+  local revision = rawget(file.env, "revision")
+  if revision == nil then
+    -- Alembic's words
+    fail(file.path, nil, 'a migration says revision = "…"; a file of another kind belongs under lib/ or fixes/',
+      "Could not determine revision id from filename %s. Be sure the 'revision' variable is declared inside the "
+        .. "script.", file.path:match("[^/]*$"))
+  elseif type(revision) ~= "string" then
+    fail(file.path, line_of(file.text, "revision"), ('write revision = "%s"'):format(tostring(revision)),
+      "revision is a %s; it must be a string", type(revision))
+  end
+  check_name(file, "revision", revision)
+  return revision
+end
+
+local function check_locals(file, locals)
+  local name = locals[1]
+  if not name then return end
+  local what = file.is_entry[name] and "functions are looked up" or "header is read"
+  fail(file.path, line_of(file.text, name), nil, "%s is local here; remove 'local': the %s in the file's globals", name,
+    what)
+end
+
+-- A misspelt field would silently be nil: another base, a missing downgrade.
+local function check_misspelt(file)
+  local missing = {}
+  for _, list in ipairs { fields, entries } do
+    for _, name in ipairs(list) do
+      if not file.declared[name] then missing[#missing + 1] = name end
+    end
+  end
+  if #missing == 0 then return end
+  for name in pairs(file.declared) do
+    local meant = type(name) == "string" and not file.known[name] and errors.nearest(name, missing)
+    if meant then
+      fail(file.path, line_of(file.text, name), nil, "'%s' is no field of a header (did you mean '%s'?)", name, meant)
+    end
+  end
+end
+
+local function check_entries(file)
+  for _, name in ipairs(entries) do
+    local value = rawget(file.env, name)
+    if value ~= nil and type(value) ~= "function" then
+      fail(file.path, line_of(file.text, name), nil, "%s is a %s; it must be a function", name, type(value))
+    end
+  end
+end
+
+-- The comment that the file begins with: a long one, or lines with "--", which lose it and one space.
+local function comment(text)
+  local equals, rest = text:match("^%s*%-%-%[(=*)%[(.*)$")
+  if equals then
+    local body = rest:match("^(.-)%]" .. equals .. "%]")
+    if body then return body end
+  end
+  local lines = {}
+  for line in text:gmatch("([^\n]*)\n?") do
+    local content = line:match("^%s*%-%-%s?(.-)%s*$")
+    if content then
+      lines[#lines + 1] = content
+    elseif #lines > 0 or line:find("%S") then
+      break
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+local function trim(text)
+  return text:match("^%s*(.-)%s*$")
+end
+
+--- The comment at a file's head: {doc, message, create_date}. The message is its first paragraph, as one line.
+function M.comment(text)
+  local doc = trim((comment(text):gsub("\r", "")))
+  local paragraph = ("\n" .. doc .. "\n\n"):match("^\n(.-)\n%s*\n")
+  paragraph = ("\n" .. paragraph):gsub("\nRevision ID:.*$", "")
+  return {
+    doc = doc,
+    message = trim((paragraph:gsub("%s*\n%s*", " "))),
+    create_date = ("\n" .. doc):match("\nCreate Date:[ \t]*([^\n]+)"),
+  }
+end
+
+local known = { run = true, undo = true }
+local is_entry = {}
+for _, name in ipairs(fields) do known[name] = true end
+for _, name in ipairs(entries) do known[name], is_entry[name] = true, true end
+
+--- Reads and checks the header of a file whose top level has run: {revision, down, labels, depends (lists), message,
+-- doc, create_date, has_upgrade, has_downgrade}. Raises usage errors.
+-- file: path, text, env (its globals), declared (the set of names it assigned), locals (header names that are local).
+function M.read(file)
+  file.known, file.is_entry = known, is_entry
+  check_locals(file, file.locals)
+  check_misspelt(file)
+  local result = M.comment(file.text)
+  result.revision = read_revision(file)
+  result.down = read_list(file, "down_revision")
+  result.labels = read_list(file, "branch_labels")
+  result.depends = read_list(file, "depends_on")
+  check_entries(file)
+  result.has_upgrade = rawget(file.env, "upgrade") ~= nil
+  result.has_downgrade = rawget(file.env, "downgrade") ~= nil
+  return result
+end
+
+return M
