@@ -11,7 +11,10 @@
 static char *join(const char *folder, const char *name)
 {
     char *path = NULL;
-    error_text(&path, "%s/%s", folder, name);
+    if (strcmp(folder, ".") == 0)
+        error_text(&path, "%s", name);
+    else
+        error_text(&path, "%s/%s", folder, name);
     return path;
 }
 

@@ -79,12 +79,13 @@ local function read_template(folder)
 end
 
 local function script_location(config)
-  local folder = config:get "script_location"
-  if not folder then
+  local location = config:get "script_location"
+  if not location then
     errors.usage "no 'script_location' is configured; `dmlua init` makes a configuration and a tree"
   end
-  if folder:sub(1, 1) ~= "/" then folder = config:folder() .. "/" .. folder end
-  return folder
+  location = location:gsub("^%./+", ""):gsub("(.)/+$", "%1")
+  if location == "." then return config:folder() end
+  return location:sub(1, 1) == "/" and location or config:folder() .. "/" .. location
 end
 
 -- As the user would type it.
@@ -114,10 +115,10 @@ end
 function M.write(context, new)
   local config, now = context.config(), os.time()
   new.revision = new.rev_id and check_id(new.rev_id, context.tree()) or random_id()
-  new.message = new.message or "empty message"
   new.create_date = os.date("%Y-%m-%d %H:%M:%S", now)
   local location = script_location(config)
-  local slug = slug_of(new.message, tonumber(config:get "truncate_slug_length") or 40)
+  local slug = slug_of(new.message or "", config:number "truncate_slug_length")
+  new.message = new.message or "empty message"
   local path = ("%s/versions/%s"):format(location, file_name(config, new.revision, slug, now))
   local source, source_path = read_template(location)
   local text = template.render(source, shown(source_path), new)
@@ -126,7 +127,7 @@ function M.write(context, new)
   if context.options.json then
     output.json(output.object("revision", new.revision, "path", shown(path), "down_revision", new.down_revision))
   else
-    output.line(("  Generating %s ...  done"):format(shown(path)))
+    output.line(("Generating %s ...  done"):format(shown(path)))
   end
   return 0
 end

@@ -1,0 +1,109 @@
+-- current: the revision that the database is at, what is unfinished, and which files were changed after they ran.
+
+local engine = require "dmlua.engine"
+local errors = require "dmlua.errors"
+local listing = require "dmlua.listing"
+local output = require "dmlua.output"
+local revision_lines = require "dmlua.revision_lines"
+
+local function arguments(parser)
+  parser:flag "--check-heads":description "exit 3 unless the database is at the heads"
+end
+
+-- The rows that an unfinished step stands on: a revision's parents on the way up, itself on the way down.
+local function stands_on(graph, part, rows)
+  if part.direction == "downgrade" then return { part.revision } end
+  local it, found = graph:describe(part.revision), {}
+  local set = listing.set(rows)
+  for _, id in ipairs(it and it.down_revision or {}) do
+    if set[id] then found[#found + 1] = id end
+  end
+  return #found > 0 and found or { "<base>" }
+end
+
+-- By row: " (+ abc123, part 2 done)".
+local function notes(graph, state)
+  local by_row = {}
+  for _, part in ipairs(state.parts) do
+    local sign = part.direction == "downgrade" and "-" or "+"
+    local text = (" (%s %s, part %d done)"):format(sign, part.revision, part.part)
+    for _, row in ipairs(stands_on(graph, part, state.rows)) do by_row[row] = (by_row[row] or "") .. text end
+  end
+  return by_row
+end
+
+local function warn_changed(state)
+  for _, it in ipairs(state.changed) do
+    engine.log("warn", "dmlua", ("%s was changed after %s ran (SHA-256 %s… then, %s… now); put the file back, and "
+      .. "write what is to be different as a new revision")
+      :format(it.file, it.revision, it.recorded:sub(1, 12), it.sha256:sub(1, 12)))
+  end
+end
+
+local function part_objects(parts)
+  local list = {}
+  for i, part in ipairs(parts) do
+    list[i] = output.object("revision", part.revision, "direction", part.direction, "part", part.part)
+  end
+  return list
+end
+
+local function changed_objects(changed)
+  local list = {}
+  for i, it in ipairs(changed) do
+    list[i] = output.object("revision", it.revision, "file", it.file, "recorded", it.recorded, "sha256", it.sha256)
+  end
+  return list
+end
+
+local function write_json(context, graph, ids, state)
+  local revisions = {}
+  for i, id in ipairs(ids) do revisions[i] = listing.object(graph:describe(id), true) end
+  local config = context.config()
+  output.json(output.object("service", config:service(), "environment", config:environment(),
+    "database", context.session():describe(), "rows", state.rows, "revisions", revisions,
+    "parts", part_objects(state.parts), "changed", changed_objects(state.changed)))
+end
+
+local function write_text(context, graph, ids, state)
+  local verbose, by_row = context.options.verbose, notes(graph, state)
+  if verbose then output.line(("Current revision(s) for %s:"):format(context.session():describe())) end
+  for _, id in ipairs(ids) do
+    local it = graph:describe(id)
+    local note = by_row[id] or ""
+    output.line(verbose and listing.block(context.tree(), it) .. note or revision_lines.current(it) .. note)
+  end
+  if by_row["<base>"] then output.line("<base>" .. by_row["<base>"]) end
+end
+
+local function check_heads(graph, rows)
+  local heads = graph:heads(true)
+  local at, wanted = listing.set(rows), listing.set(heads)
+  for _, id in ipairs(heads) do at[id] = nil end
+  for _, id in ipairs(rows) do wanted[id] = nil end
+  if next(at) == nil and next(wanted) == nil then return end
+  errors.raise {
+    kind = "refused",
+    message = "Database is not on all head revisions",
+    detail = ("the heads are %s"):format(table.concat(heads, ", ")),
+    hint = "`dmlua upgrade heads` runs what is missing",
+  }
+end
+
+local function run(context)
+  local tree = context.tree()
+  local state, graph = context.session():current(tree), tree:graph()
+  local ids = graph:current(state.rows)
+  local write = context.options.json and write_json or write_text
+  write(context, graph, ids, state)
+  warn_changed(state)
+  if context.options.check_heads then check_heads(graph, state.rows) end
+  return 0
+end
+
+return {
+  name = "current",
+  summary = "show the revision that the database is at",
+  arguments = arguments,
+  run = run,
+}

@@ -1,0 +1,76 @@
+-- plan: the steps that a verb would run and the heads afterwards; changes nothing.
+
+local output = require "dmlua.output"
+
+local function arguments(parser)
+  parser:argument "command":choices { "upgrade", "downgrade", "stamp" }:description "the verb to plan"
+  parser:argument "targets":args "+":argname "REV":description "what the verb would be given"
+  parser:option "--from":argname "ROWS"
+    :description "start from these revisions (A,B or base) instead of the database's; reads no database"
+  parser:flag "--sql":description "as with the verb's --sql: REV may be START:END, and no database is read"
+  parser:flag "--purge":description "as with stamp --purge"
+end
+
+local function list_of(text)
+  local ids = {}
+  if text == "base" then return ids end
+  for id in text:gmatch "[^,%s]+" do ids[#ids + 1] = id end
+  return ids
+end
+
+local function start(context)
+  local options = context.options
+  if options.from then return list_of(options.from) end
+  if options.sql then return {} end
+  return context.session():current(context.tree()).rows
+end
+
+local function step_object(graph, step)
+  local it = graph:describe(step.revision)
+  return output.object("revision", step.revision, "direction", step.direction,
+    "down_revision", it and it.down_revision, "message", it and it.message, "path", it and it.path)
+end
+
+local function step_line(graph, step)
+  local it = graph:describe(step.revision)
+  local message = it and it.message and it.message ~= "" and ", " .. it.message or ""
+  local function name(text) return text == "" and "<base>" or text end
+  return ("%s %s -> %s%s"):format(step.direction, name(step.from), name(step.to), message)
+end
+
+local function write_json(options, graph, plan)
+  local steps = {}
+  for i, step in ipairs(plan.steps) do steps[i] = step_object(graph, step) end
+  output.json(output.object("command", options.command, "target", table.concat(options.targets, " "),
+    "steps", steps, "heads", plan.heads))
+end
+
+local function write_text(graph, plan)
+  for _, step in ipairs(plan.steps) do output.line(step_line(graph, step)) end
+  local heads = #plan.heads > 0 and table.concat(plan.heads, ", ") or "<base>"
+  local count = #plan.steps
+  output.line(("%s; heads afterwards: %s"):format(
+    count == 0 and "nothing to do" or count == 1 and "1 step" or count .. " steps", heads))
+end
+
+local function run(context)
+  local options = context.options
+  local rows = start(context)
+  local tree = context.tree()
+  local graph = tree:graph()
+  local plan = graph:plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
+  if options.json then
+    write_json(options, graph, plan)
+  else
+    write_text(graph, plan)
+  end
+  return 0
+end
+
+return {
+  name = "plan",
+  summary = "name the steps that a verb would run; change nothing",
+  description = "Names the steps that a verb would run and the heads afterwards. Changes nothing.",
+  arguments = arguments,
+  run = run,
+}
