@@ -376,7 +376,7 @@ describe("a rail", function()
 
   for key, value in pairs {
     require_migration_validation = "true", require_backup_before_migration = "true", enable_audit_triggers = "true",
-    require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "x",
+    require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "x", global_tables = "x",
   } do
     it("that is not built yet stops a verb that uses a database: " .. key, function()
       local result = use(("[production]\n%s = %s\n"):format(key, value))
@@ -386,6 +386,22 @@ describe("a rail", function()
       assert.matches("which this version of dmlua does not do", result.err, 1, true)
     end)
   end
+
+  it("of the tree or of new revisions stops the verbs that would have to do it", function()
+    local function revise(text)
+      local folder = folder_of("[dmlua]\nscript_location = .\n" .. text)
+      helper.write(folder .. "/versions/x", "")
+      return helper.dmlua("revision -m m", { cwd = folder })
+    end
+    for _, text in ipairs {
+      "timezone = UTC\n", "version_locations = a b\n", "recursive_version_locations = true\n",
+      "[post_write_hooks]\nhooks = format\n",
+    } do
+      local result = revise(text)
+      assert.equal(2, result.code)
+      assert.matches("which this version of dmlua does not do", result.err, 1, true)
+    end
+  end)
 
   it("that is switched off stops nothing", function()
     local result = use("require_migration_validation = false\nrequire_approval = 0\nenable_audit_triggers = off\n" ..
@@ -418,5 +434,23 @@ describe("a rail", function()
     assert.is_false(rls("[alembic]\n"))
     assert.is_true(rls("[alembic]\nenable_rls = true\n"))
     assert.is_true(rls("[alembic]\nisolation = rls\n"))
+  end)
+end)
+
+describe("doc/configuration.md", function()
+  it("has every key that dmlua knows", function()
+    local doc = helper.read(helper.root .. "/doc/configuration.md")
+    local text = helper.read(helper.root .. "/host/config/keys.c"):match "keys%[%] = {(.-)\n};"
+    for row in text:gmatch "{%.name[^}]*}" do
+      local name = row:match '%.name = "([^"]*)"':gsub("^post_write_hooks%.", "")
+      assert.is_truthy(doc:find("`" .. name .. "`", 1, true), name .. " is missing")
+      local alias = row:match '%.alias = "([^"]*)"'
+      assert.is_truthy(not alias or doc:find("`" .. alias .. "`", 1, true), tostring(alias) .. " is missing")
+      local unbuilt = row:find("unbuilt", 1, true) ~= nil
+      local line = doc:match("\n|[^|]*`" .. name:gsub("%p", "%%%0") .. "`[^\n]*")
+      if line then
+        assert.equal(unbuilt, line:find("**not built**", 1, true) ~= nil, name)
+      end
+    end
   end)
 end)

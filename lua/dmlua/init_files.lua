@@ -7,6 +7,8 @@ M.ini = [==[
 # comes from. Later ones win:
 #   [dmlua], the environment's section, the service's section, [service:environment], environment variables
 #   (DATABASE_URL, DMLUA_URL_MANAGEMENT, DMLUA_URL_ISP, SERVICE_TYPE, DMLUA_ENV), the command line.
+# Keys marked (later) ask for what this version of dmlua does not do: where one is set, dmlua refuses to run rather than
+# pass over it.
 # A comment is a line of its own. A percent sign is written %%; %(here)s is the folder of this file. A line that is
 # indented goes on with the value above it.
 
@@ -23,7 +25,7 @@ environment = development
 # dmlua starts itself. Passwords are better kept in ~/.pgpass or PGPASSWORD. See [development] and the services.
 # url = postgresql://migrator@localhost:5432/management
 
-# For a database behind a pooler: an address that leads to the server itself.
+# (later) For a database behind a pooler: an address that leads to the server itself.
 # direct_url = postgresql://migrator@localhost:5432/management
 
 # -- Scripts
@@ -31,7 +33,7 @@ environment = development
 # The folder of a service's scripts, with versions/, fixes/ and lib/ in it; from the folder of this file.
 # script_location = migrations
 
-# More folders with revisions, and what divides them (os, space, newline, : or ;); folders below versions/ too.
+# (later) More folders with revisions, and what divides them (os, space, newline, : or ;); folders below versions/ too.
 # version_locations = %(here)s/migrations/shared
 # path_separator = os
 # version_path_separator = os
@@ -41,7 +43,7 @@ environment = development
 # file_template = %%(year)d_%%(month).2d_%%(day).2d-%%(rev)s_%%(slug)s
 # truncate_slug_length = 40
 
-# The time zone of the date in a new file; the machine's own where there is none.
+# (later) The time zone of the date in a new file; until then it is the machine's own.
 # timezone = UTC
 
 # -- The version table
@@ -55,7 +57,7 @@ environment = development
 
 # -- Tenants
 
-# How tenants are kept apart: rls (row security in shared tables), schema (a schema for each), none.
+# How tenants are kept apart: rls (row security in shared tables), schema (later: a schema for each), none.
 isolation = rls
 
 # The column that says whose a row is, its type where that is not the column's own, and the setting that the policies
@@ -72,7 +74,7 @@ app_role = app
 # tenants_query = SELECT id FROM tenants ORDER BY id
 # tenants_service = management
 
-# Tables without a tenant, for everybody.
+# (later) Tables without a tenant, for everybody.
 # global_tables = countries, currencies
 
 # -- Rails, here or in an environment's section
@@ -84,8 +86,8 @@ app_role = app
 # Findings of the linter are warnings, not errors.
 # allow_unsafe_migrations = false
 
-# Validation inside each step, a backup before the first, triggers that keep a trail, plans that this many have signed.
-# This version of dmlua does not have them yet, and refuses to run rather than pass over one that is asked for.
+# (later) Validation inside each step, a backup before the first, triggers that keep a trail, plans that this many
+# people have signed.
 # require_migration_validation = true
 # require_backup_before_migration = true
 # enable_audit_triggers = true
@@ -123,14 +125,14 @@ tenants_service = management
 tenants_query = SELECT id FROM tenants ORDER BY id
 # url = postgresql://migrator@db.example.com/dotmac_isp
 
-# This service runs only while these are at their heads.
+# (later) This service runs only while these are at their heads.
 # requires = management
 
 # A service in one environment has the last word of this file.
 # [isp:production]
 # url = postgresql://migrator@isp.example.com/dotmac_isp
 
-# Programs that run on a new revision's file.
+# (later) Programs that run on a new revision's file.
 # [post_write_hooks]
 # hooks = format
 # format.type = exec

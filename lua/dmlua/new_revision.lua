@@ -114,6 +114,7 @@ end
 --- depends_on. Returns the exit code.
 function M.write(context, new)
   local config, now = context.config(), os.time()
+  config:check_rails "revision"
   new.revision = new.rev_id and check_id(new.rev_id, context.tree()) or random_id()
   new.create_date = os.date("%Y-%m-%d %H:%M:%S", now)
   local location = script_location(config)
