@@ -6,6 +6,7 @@
 /* The C modules for Lua: in the program, and in dmlua.so for the specs. One file a module, one luaopen a file. */
 int luaopen_dmlua_pq(lua_State *L);
 int luaopen_dmlua_guard(lua_State *L);
+int luaopen_dmlua_pattern(lua_State *L);
 int luaopen_dmlua_sqltree(lua_State *L);
 
 #endif

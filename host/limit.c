@@ -54,13 +54,13 @@ static void stop_memory(lua_State *L)
     if (!limit.active || limit.stopped)
         return;
     stop(L, ERROR_MIGRATION, "out of memory",
-         "read fewer rows at a time, or let the server do the work in one statement");
+         "read fewer rows at a time, or let the server do the work; script_memory_mb sets the limit");
     error_text(&limit.error.detail, "a script may use %zu MB", limit.limits.memory >> 20);
 }
 
 static void stop_time(lua_State *L)
 {
-    stop(L, ERROR_MIGRATION, "out of time", "let the server do the work, or look for a loop that does not end");
+    stop(L, ERROR_MIGRATION, "out of time", "look for a loop that does not end, or let the server do the work; script_seconds sets the limit");
     error_text(&limit.error.detail, "a script may use %d seconds of processor time", limit.limits.seconds);
 }
 

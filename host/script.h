@@ -21,6 +21,7 @@ struct script {
     const char *create_date; /* as written there; null: not said */
     const char *path;        /* as a user would type it */
     const char *lib;         /* the folder that `require` looks in */
+    const struct limits *limits; /* what it may use */
     char sha256[65];         /* of the file as it was read, lower-case hex */
     bool has_upgrade;
     bool has_downgrade;

@@ -22,6 +22,7 @@ static const luaL_Reg native_modules[] = {
     {"dmlua.guard", luaopen_dmlua_guard},
     {"dmlua.engine.sandbox", luaopen_dmlua_engine_sandbox},
     {"dmlua.engine.script", luaopen_dmlua_engine_script},
+    {"dmlua.pattern", luaopen_dmlua_pattern},
     {"dmlua.pq", luaopen_dmlua_pq},
     {"dmlua.sqltree", luaopen_dmlua_sqltree},
     {NULL, NULL},
@@ -39,13 +40,20 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
-/* Strings find their methods in the library itself, so bytecode is made by nobody. */
-static void take_away_dump(lua_State *L)
+/* A string finds its methods in the library itself, also a script's: so nobody makes bytecode, and every pattern is one
+   that can be interrupted. */
+static void change_strings(lua_State *L)
 {
     lua_getglobal(L, "string");
     lua_pushnil(L);
     lua_setfield(L, -2, "dump");
-    lua_pop(L, 1);
+    luaopen_dmlua_pattern(L);
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_settable(L, -6);
+    }
+    lua_pop(L, 2);
 }
 
 /* [-0, +0] */
@@ -54,7 +62,7 @@ static int open_libraries(lua_State *L)
     const luaL_Reg *native;
     const struct embedded *module;
     luaL_openlibs(L);
-    take_away_dump(L);
+    change_strings(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     for (native = native_modules; native->name != NULL; native++) {
         lua_pushcfunction(L, native->func);

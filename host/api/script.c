@@ -25,6 +25,8 @@ static int module_load(lua_State *L)
     struct error error = {0};
     struct tree *tree = lua_newuserdatauv(L, sizeof *tree, 1);
     *tree = (struct tree){0};
+    tree->limits.memory = (size_t)config_number(config, "script_memory_mb") << 20;
+    tree->limits.seconds = (int)config_number(config, "script_seconds");
     luaL_setmetatable(L, type_name);
     if (tree_open(tree, config_folder(config), config_get(config, "script_location"), &error) != 0)
         return state_raise(L, &error);

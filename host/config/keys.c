@@ -69,6 +69,9 @@ const struct key keys[] = {
      .type = KEY_LIST,
      .unbuilt = "checks that know which tables are for everybody",
      .area = CONFIG_DATABASE},
+    /* what a script may use */
+    {.name = "script_memory_mb", .own = true, .type = KEY_NUMBER, .initial = "512"},
+    {.name = "script_seconds", .own = true, .type = KEY_NUMBER, .initial = "300"},
     /* how strict */
     {.name = "enable_rls", .own = true, .type = KEY_BOOLEAN},
     {.name = "skip_rls_setup", .own = true, .type = KEY_BOOLEAN, .initial = "false"},

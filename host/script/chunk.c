@@ -12,8 +12,6 @@
 #include "host/state.h"
 #include "host/trace.h"
 
-const struct limits script_limits = {(size_t)512 << 20, 300};
-
 static int raise_read(lua_State *L, const char *path, int number)
 {
     struct error error = {0};

@@ -2,11 +2,13 @@
 #define DMLUA_SCRIPT_INTERNAL_H
 
 #include "host/graph.h"
+#include "host/limit.h"
 #include "host/script.h"
 
 struct tree {
     char *versions; /* the folders, as a user would type them */
     char *lib;
+    struct limits limits;
     size_t name_count;
     char **names; /* the files of `versions`, sorted */
     size_t count;
@@ -29,9 +31,6 @@ void chunk_compile(lua_State *L, const char *path);
 /* [-(arguments + 1), +results or 0] Runs a function in `thread`, where it and its arguments stand at the top. -1, and the
    error, if it did not come to its end. */
 int chunk_resume(lua_State *L, lua_State *thread, int arguments, int results, struct error *error);
-
-/* What a script may use. */
-extern const struct limits script_limits;
 
 /* Reads the headers of all files into the tree. Raises. */
 void tree_read(lua_State *L, struct tree *tree);

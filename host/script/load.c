@@ -218,6 +218,7 @@ static int read_all(lua_State *L)
         error_text((char **)&script->path, "%s/%s", tree->versions, tree->names[tree->count]);
         tree->count++;
         script->lib = tree->lib;
+        script->limits = &tree->limits;
         read_script(L, script);
     }
     return 0;
@@ -229,7 +230,7 @@ void tree_read(lua_State *L, struct tree *tree)
     int failed;
     lua_pushcfunction(L, read_all);
     lua_pushlightuserdata(L, tree);
-    limit_begin(&script_limits);
+    limit_begin(&tree->limits);
     failed = state_call(L, 1, 0, &error);
     limit_end();
     if (failed) {

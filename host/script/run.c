@@ -87,7 +87,7 @@ int script_run(lua_State *L, const struct script *script, const char *entry, str
     lua_pushcfunction(L, run_protected);
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &run);
-    limit_begin(&script_limits);
+    limit_begin(script->limits);
     if (state_call(L, 2, 0, error) == 0)
         error_move(error, &failure);
     limit_end();

@@ -46,6 +46,10 @@ environment = development
 # (later) The time zone of the date in a new file; until then it is the machine's own.
 # timezone = UTC
 
+# What a script may use: memory, and seconds of processor time (waiting for the server is free). 0: no limit.
+# script_memory_mb = 512
+# script_seconds = 300
+
 # -- The version table
 
 # Alembic's own, so that both tools can take turns on one database.
