@@ -18,6 +18,7 @@ enum sql_kind {
     SQL_HEX = 264,
     SQL_INTEGER = 266,
     SQL_PARAMETER = 267, /* $1 */
+    SQL_CAST = 268, /* :: */
     SQL_LINE_COMMENT = 275,
     SQL_BLOCK_COMMENT = 276
 };

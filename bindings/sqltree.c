@@ -138,12 +138,11 @@ static void follow(struct nesting *nesting, const struct source *source, size_t 
     } else if (token->kind == ')') {
         nesting->parentheses -= nesting->parentheses > 0;
     } else if (nesting->parentheses == 0 && token->keyword && nesting->before != NULL) {
-        if (nesting->begins == 0)
-            nesting->begins = is_word(source, token, "ATOMIC") && is_word(source, nesting->before, "BEGIN") &&
-                              is_routine(source, first, i);
-        else if (is_word(source, token, "CASE") && !is_label(source, nesting))
+        if (is_word(source, token, "ATOMIC") && is_word(source, nesting->before, "BEGIN"))
+            nesting->begins += nesting->begins > 0 || is_routine(source, first, i);
+        else if (nesting->begins > 0 && is_word(source, token, "CASE") && !is_label(source, nesting))
             nesting->begins++;
-        else if (is_word(source, token, "END") && !is_label(source, nesting))
+        else if (nesting->begins > 0 && is_word(source, token, "END") && !is_label(source, nesting))
             nesting->begins--;
     }
     nesting->before = token;
@@ -297,6 +296,7 @@ static bool ends_operand(const struct source *source, const struct sql_token *to
     case ']':
         return true;
     case ':':
+    case SQL_CAST:
         return adjacent;
     default:
         return adjacent && token->keyword;

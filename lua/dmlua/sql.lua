@@ -63,9 +63,8 @@ end
 local function check_used(places, values)
   local used, names = {}, {}
   for _, place in ipairs(places) do
-    local key, name = key_of(place)
-    used[key] = true
-    names[#names + 1] = name:sub(2)
+    used[key_of(place)] = true
+    names[#names + 1] = place.name
   end
   for _, name in ipairs(keys_of(values)) do
     local key = values[name] == nil and math.tointeger(tonumber(name)) or name
@@ -80,7 +79,8 @@ end
 local function value_of(place, values)
   local key, name = key_of(place)
   if values[key] == nil then
-    return nil, ("parameter %s has no value%s"):format(name, errors.suggestion(tostring(key), keys_of(values))),
+    local nearest = place.name and errors.suggestion(key, keys_of(values)) or ""
+    return nil, ("parameter %s has no value%s"):format(name, nearest),
       "NULL is written null; the bound of a slice stands apart from its colon: a[1 : n]"
   end
   local value, why = params.encode(values[key])
