@@ -95,6 +95,7 @@ bool signal_install(void)
         handle(SIGHUP, on_interrupt);
     handle(SIGALRM, on_alarm);
     handle(SIGVTALRM, on_time);
+    handle(SIGCHLD, SIG_DFL); /* whoever started us may ignore it: we would not learn how our own children end */
     return true;
 }
 

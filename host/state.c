@@ -23,6 +23,7 @@ static const luaL_Reg native_modules[] = {
     {"dmlua.engine.sandbox", luaopen_dmlua_engine_sandbox},
     {"dmlua.engine.script", luaopen_dmlua_engine_script},
     {"dmlua.pattern", luaopen_dmlua_pattern},
+    {"dmlua.engine.server", luaopen_dmlua_engine_server},
     {"dmlua.pq", luaopen_dmlua_pq},
     {"dmlua.sqltree", luaopen_dmlua_sqltree},
     {NULL, NULL},

@@ -17,5 +17,6 @@ struct tree *tree_check(lua_State *L, int index);
 
 /* [-0, +1] A userdata that owns `graph`, from this call on, also when it raises. */
 void graph_push(lua_State *L, struct graph *graph);
+int luaopen_dmlua_engine_server(lua_State *L);
 
 #endif

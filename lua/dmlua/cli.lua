@@ -82,7 +82,8 @@ end
 -- Loads the verb's file, parses the words and runs it.
 local function run_verb(name, words)
   local verb = verbs.load(name)
-  local parser = verb_parser(name, verb)
+  local parser, rest = verb_parser(name, verb), nil
+  if verb.cut then words, rest = verb.cut(words) end -- words that are another program's
   if has_flag(words, "-h", "--help") then
     engine.write(parser:get_help() .. "\n")
     return 0
@@ -90,6 +91,7 @@ local function run_verb(name, words)
   local options = global_options.unprotect(parser:parse(global_options.protect(words)))
   engine.report { json = options.json, quiet = options.quiet, verbose = options.verbose }
   local context = verb_context.new(options)
+  context.rest = rest
   local _ <close> = setmetatable({}, { __close = context.close })
   return verb.run(context) or 0
 end

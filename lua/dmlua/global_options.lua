@@ -76,8 +76,8 @@ local function takes_next(word)
   return false
 end
 
---- The verb of a command line and the words without it; nil where there is none. Words in front of the verb that are
---- no global option are a usage error.
+--- The verb of a command line, the words without it, and where it stood; nil where there is none. Words in front of
+--- the verb that are no global option are a usage error.
 function M.split(words)
   local i = 1
   while words[i] and words[i]:find "^%-." and not is_number(words[i]) do
@@ -88,7 +88,7 @@ function M.split(words)
     i = i + (takes_next(words[i]) and 2 or 1)
   end
   local rest = table.move(words, 1, #words, 1, {})
-  return table.remove(rest, i), rest
+  return table.remove(rest, i), rest, i
 end
 
 --- Adds the options to an argparse parser.
