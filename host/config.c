@@ -55,7 +55,7 @@ static int config_read(struct config *config, const struct config_options *optio
         settings_merge(config, options, error) != 0)
         return -1;
     secrets_collect(config);
-    notice = sections_notice(config);
+    notice = options->sibling ? NULL : sections_notice(config);
     if (notice != NULL)
         report_log(REPORT_INFO, "dmlua.config", "%s", notice);
     free(notice);
@@ -70,6 +70,13 @@ int config_load(const struct config_options *options, struct config **config, st
     config_free(*config);
     *config = NULL;
     return -1;
+}
+
+int config_load_sibling(const struct config *config, const char *service, struct config **sibling, struct error *error)
+{
+    struct config_options options = {.file = config->file.shown, .service = service, .sibling = true};
+    options.environment = config_environment(config);
+    return config_load(&options, sibling, error);
 }
 
 static void settings_free(struct config *config)

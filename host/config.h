@@ -17,6 +17,7 @@ struct config_options {
     const char *service;
     const char *environment;
     const char *url;
+    bool sibling; /* a service beside the one that was asked for: DATABASE_URL is not its */
 };
 
 /* Finds the file (options->file, DMLUA_CONFIG, else dmlua.ini or alembic.ini in the current folder or one
@@ -24,6 +25,9 @@ struct config_options {
    service's section, [service:environment], environment variables, command line; later ones win. Owned:
    config_free. */
 int config_load(const struct config_options *options, struct config **config, struct error *error);
+/* The settings of another service of the same file and environment. Its URL is its own: neither --url nor DATABASE_URL.
+   Owned: config_free. */
+int config_load_sibling(const struct config *config, const char *service, struct config **sibling, struct error *error);
 void config_free(struct config *config);
 
 /* The effective text of a key, its default when nothing sets it; null when it has none or was set to nothing.

@@ -63,6 +63,12 @@ static int open_libraries(lua_State *L)
     const luaL_Reg *native;
     const struct embedded *module;
     luaL_openlibs(L);
+    lua_getglobal(L, "package"); /* only what is built in: a file that lies about must not become part of the program */
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "path");
+    lua_pushliteral(L, "");
+    lua_setfield(L, -2, "cpath");
+    lua_pop(L, 1);
     change_strings(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     for (native = native_modules; native->name != NULL; native++) {

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "host/api/api.h"
+#include "host/api/session.h"
 #include "host/report.h"
 
 /* write(text): a result, to stdout. */
@@ -54,6 +55,7 @@ static int engine_versions(lua_State *L)
 }
 
 static const luaL_Reg engine[] = {
+    {"connect", session_connect},
     {"write", engine_write},
     {"log", engine_log},
     {"report", engine_report},
@@ -63,6 +65,7 @@ static const luaL_Reg engine[] = {
 
 int luaopen_dmlua_engine(lua_State *L)
 {
+    session_open_types(L);
     luaL_newlib(L, engine);
     return 1;
 }

@@ -186,9 +186,9 @@ int config_require_service(const struct config *config, struct error *error)
 
 /* DATABASE_URL, then the service's own variable; one that is set to nothing counts, and is refused when it is
  * used. */
-static void merge_variables(struct config *config)
+static void merge_variables(struct config *config, bool sibling)
 {
-    const char *url = getenv("DATABASE_URL");
+    const char *url = sibling ? NULL : getenv("DATABASE_URL");
     char *name;
     if (url != NULL)
         setting_put(config, key_find("url"), url, text_copy("DATABASE_URL"));
@@ -241,7 +241,7 @@ int settings_merge(struct config *config, const struct config_options *options, 
         merge_section(config, both);
         free(both);
     }
-    merge_variables(config);
+    merge_variables(config, options->sibling);
     if (options->url != NULL)
         setting_put(config, key_find("url"), options->url, text_copy("--url"));
     merge_defaults(config);

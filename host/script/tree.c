@@ -35,7 +35,11 @@ static char *shown_path(const char *folder, const char *location)
     if (getcwd(current, sizeof current) == NULL)
         return path;
     size = strlen(current);
-    if (strncmp(path, current, size) == 0 && path[size] == '/')
+    while (strlen(path) > 2 && strcmp(path + strlen(path) - 2, "/.") == 0)
+        path[strlen(path) - 2] = '\0';
+    if (strcmp(path, current) == 0)
+        strcpy(path, ".");
+    else if (strncmp(path, current, size) == 0 && path[size] == '/')
         memmove(path, path + size + 1, strlen(path + size + 1) + 1);
     return path;
 }

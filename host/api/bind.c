@@ -1,0 +1,316 @@
+#include "host/api/bind.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bindings/pq.h"
+#include "host/config.h"
+#include "host/state.h"
+#include "host/step.h"
+#include "host/tenant.h"
+
+#define BOX_TYPE "dmlua.step"
+#define RESULT_TYPE "dmlua.step.result"
+static const char registry_key;
+
+struct box {
+    struct step *step; /* null: the step is over */
+};
+
+static struct step *check_step(lua_State *L)
+{
+    struct box *box = lua_touserdata(L, lua_upvalueindex(1));
+    if (box->step == NULL)
+        luaL_error(L, "this revision's upgrade or downgrade has ended");
+    return box->step;
+}
+
+/* Parameters: an array of text, false for SQL NULL. The values are anchored by the table at `index`. */
+static int read_values(lua_State *L, int index, const char **values, int limit)
+{
+    int count, i;
+    if (lua_isnoneornil(L, index))
+        return 0;
+    luaL_checktype(L, index, LUA_TTABLE);
+    count = (int)luaL_len(L, index);
+    if (count > limit)
+        luaL_error(L, "a statement takes at most %d parameters", limit);
+    for (i = 0; i < count; i++) {
+        lua_geti(L, index, i + 1);
+        values[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        lua_pop(L, 1);
+    }
+    return count;
+}
+
+enum { VALUES_MAX = 65535 }; /* the protocol counts parameters in 16 bits */
+
+/* (self, sql, params, file, line, raw): the statement that the arguments describe. Leaves an array of values on the stack. */
+static struct db_statement read_statement(lua_State *L, const struct step *step)
+{
+    struct db_statement statement = {.sql = luaL_checkstring(L, 2)};
+    size_t size = lua_isnoneornil(L, 3) ? 0 : (size_t)luaL_len(L, 3);
+    const char **values = lua_newuserdatauv(L, (size + 1) * sizeof *values, 0);
+    statement.count = read_values(L, 3, values, VALUES_MAX);
+    statement.values = values;
+    statement.origin.revision = step->plan->revision;
+    statement.origin.file = luaL_optstring(L, 4, NULL);
+    statement.origin.line = (int)luaL_optinteger(L, 5, 0);
+    statement.origin.raw = lua_toboolean(L, 6);
+    statement.origin.tenant = step->tenant;
+    return statement;
+}
+
+/* Does PostgreSQL refuse the statement inside a transaction block? dmlua.alone knows. [-0, +2] keeps its texts alive. */
+static bool read_alone(lua_State *L, const char *sql, struct step_alone *alone)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.alone");
+    lua_call(L, 1, 1);
+    lua_pushstring(L, sql);
+    lua_call(L, 1, 1);
+    if (!lua_istable(L, -1))
+        return false;
+    lua_getfield(L, -1, "index");
+    alone->index = lua_tostring(L, -1);
+    lua_getfield(L, -2, "drops");
+    alone->drops = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return true;
+}
+
+/* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
+static int fail(lua_State *L, struct step *step, struct error *error)
+{
+    error_copy(&step->failure, error);
+    return state_raise(L, error);
+}
+
+/* send(sql, params, file, line, raw) */
+static int bind_send(lua_State *L)
+{
+    struct step *step = check_step(L);
+    struct error error = {0};
+    struct step_alone alone = {0};
+    struct db_statement statement;
+    bool is_alone;
+    lua_settop(L, 6);
+    statement = read_statement(L, step);
+    is_alone = step->alone && read_alone(L, statement.sql, &alone);
+    if (step_send(step, &statement, is_alone ? &alone : NULL, &error) != 0)
+        return fail(L, step, &error);
+    return 0;
+}
+
+static int result_close(lua_State *L)
+{
+    PGresult **result = luaL_checkudata(L, 1, RESULT_TYPE);
+    PQclear(*result);
+    *result = NULL;
+    return 0;
+}
+
+/* [-0, +1] A box that will own a result: made before the result, so that no raise leaks it. */
+static PGresult **push_result_box(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"__gc", result_close}, {"__close", result_close}, {NULL, NULL}};
+    PGresult **box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = NULL;
+    if (luaL_newmetatable(L, RESULT_TYPE))
+        luaL_setfuncs(L, methods, 0);
+    lua_setmetatable(L, -2);
+    return box;
+}
+
+/* query(sql, params, file, line, raw): the answer, as pq_pushresult makes it. */
+static int bind_query(lua_State *L)
+{
+    struct step *step = check_step(L);
+    struct error error = {0};
+    struct db_statement statement;
+    PGresult **result;
+    lua_settop(L, 6);
+    statement = read_statement(L, step);
+    result = push_result_box(L);
+    *result = step_query(step, &statement, &error);
+    if (*result == NULL)
+        return fail(L, step, &error);
+    pq_pushresult(L, *result);
+    PQclear(*result);
+    *result = NULL;
+    return 1;
+}
+
+/* autocommit(fn): cuts the step; what fn sends is parts of their own. */
+static int bind_autocommit(lua_State *L)
+{
+    struct step *step = check_step(L);
+    struct error error = {0};
+    int rc;
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (step_cut(step, &error) != 0)
+        return fail(L, step, &error);
+    step->alone = true;
+    lua_pushvalue(L, 2);
+    rc = state_call(L, 0, 0, &error);
+    step->alone = false;
+    if (rc != 0)
+        return fail(L, step, &error);
+    return 0;
+}
+
+/* [-0, +0] One tenant: the function at `fn` with the row at the top's rows[row], between enter and leave. */
+static void visit(lua_State *L, struct step *step, int fn, int rows, int row, const char *id)
+{
+    struct error error = {0};
+    if (tenant_enter(step, id, &error) != 0)
+        fail(L, step, &error);
+    lua_pushvalue(L, fn);
+    lua_geti(L, rows, row + 1);
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "id");
+    if (state_call(L, 1, 0, &error) != 0) {
+        error_text(&error.tenant, "%s", id);
+        fail(L, step, &error); /* the step is lost: its transaction is rolled back */
+    }
+    tenant_leave(step);
+}
+
+/* An id that the list has twice is visited once. `seen` is the index of a set. */
+static bool seen_before(lua_State *L, int seen, const char *id)
+{
+    bool before = lua_getfield(L, seen, id) == LUA_TBOOLEAN;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, seen, id);
+    return before;
+}
+
+static void check_loop(lua_State *L, struct step *step)
+{
+    struct error error = {0};
+    if (step->tenant != NULL)
+        luaL_error(L, "tenants.each inside tenants.each");
+    if (step->alone)
+        luaL_error(L, "tenants.each inside autocommit_block: the loop needs its transaction");
+    if (step_open_part(step, &error) != 0 || tenant_settle_role(step, &error) != 0)
+        fail(L, step, &error);
+    if (step->run->unconfined)
+        step_note(step, "tenants.each", "unconfined");
+}
+
+/* each(fn, options): the atomic loop. options: from (a query), allow_empty. */
+static int bind_each(lua_State *L)
+{
+    struct step *step = check_step(L);
+    struct error error = {0};
+    const char *from = NULL;
+    bool allow_empty = false;
+    PGresult **list;
+    int row, rows;
+    lua_settop(L, 3);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (lua_istable(L, 3)) {
+        lua_getfield(L, 3, "from");
+        from = lua_tostring(L, -1);
+        lua_getfield(L, 3, "allow_empty");
+        allow_empty = lua_toboolean(L, -1);
+    }
+    check_loop(L, step);
+    list = push_result_box(L);
+    *list = tenant_list(step, from, allow_empty, &error);
+    if (*list == NULL)
+        return fail(L, step, &error);
+    pq_pushresult(L, *list);
+    lua_getfield(L, -1, "rows");
+    rows = lua_gettop(L);
+    lua_newtable(L);
+    for (row = 0; row < PQntuples(*list); row++)
+        if (!seen_before(L, rows + 1, PQgetvalue(*list, row, 0)))
+            visit(L, step, 2, rows, row, PQgetvalue(*list, row, 0));
+    return 0;
+}
+
+/* log(level, text): a line in its order between the server's answers. */
+static int bind_log(lua_State *L)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    struct step *step = check_step(L);
+    enum report_level level = (enum report_level)luaL_checkoption(L, 2, "info", levels);
+    db_log(step->run->ledger->db, level, "dmlua.script", luaL_checkstring(L, 3));
+    return 0;
+}
+
+/* elapsed(): wall seconds since the step began, when all that was sent is done. */
+static int bind_elapsed(lua_State *L)
+{
+    struct step *step = check_step(L);
+    struct error error = {0};
+    if (step_await(step, &error) != 0)
+        return fail(L, step, &error);
+    lua_pushnumber(L, step_elapsed(step));
+    return 1;
+}
+
+/* mark(name, text): a note in the step's ledger row. */
+static int bind_mark(lua_State *L)
+{
+    step_note(check_step(L), luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"send", bind_send},       {"query", bind_query}, {"autocommit", bind_autocommit}, {"each", bind_each},
+    {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},         {NULL, NULL},
+};
+
+static void put(lua_State *L, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* [-0, +1] What guards need to know of the configuration. */
+static void push_settings(lua_State *L, const struct run *run)
+{
+    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", NULL};
+    size_t i;
+    lua_createtable(L, 0, 10);
+    for (i = 0; keys[i] != NULL; i++)
+        put(L, keys[i], config_get(run->config, keys[i]));
+    put(L, "service", config_service(run->config));
+    put(L, "environment", config_environment(run->config));
+    put(L, "isolation", config_isolation(run->config));
+    put(L, "schema", run->ledger->schema);
+    lua_pushboolean(L, config_rls(run->config));
+    lua_setfield(L, -2, "rls");
+}
+
+void bind_push(lua_State *L, struct step *step)
+{
+    struct box *box;
+    lua_createtable(L, 0, 16);
+    box = lua_newuserdatauv(L, sizeof *box, 0);
+    box->step = step;
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key); /* bind_close finds it there */
+    luaL_setfuncs(L, methods, 1);
+    put(L, "revision", step->plan->revision);
+    put(L, "direction", step->direction);
+    put(L, "file", step->script->path);
+    push_settings(L, step->run);
+    lua_setfield(L, -2, "settings");
+}
+
+void bind_close(lua_State *L, struct step *step)
+{
+    struct box *box;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+    box = lua_touserdata(L, -1);
+    if (box != NULL && box->step == step)
+        box->step = NULL;
+    lua_pop(L, 1);
+}

@@ -1,0 +1,336 @@
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bindings/pq.h"
+#include "host/api/api.h"
+#include "host/api/session.h"
+#include "host/config.h"
+#include "host/ledger.h"
+#include "host/runner.h"
+#include "host/state.h"
+#include "host/txn.h"
+
+#define SESSION_TYPE "dmlua.engine.session"
+#define WORK_TYPE "dmlua.engine.work"
+
+/* A connection for a verb. Its user value 1 keeps the config alive. */
+struct session {
+    struct db *db;
+    struct ledger ledger;
+    const struct config *config;
+};
+
+static struct session *check_session(lua_State *L)
+{
+    struct session *session = luaL_checkudata(L, 1, SESSION_TYPE);
+    if (session->db == NULL)
+        luaL_error(L, "the session is closed");
+    return session;
+}
+
+static int session_close(lua_State *L)
+{
+    struct session *session = luaL_checkudata(L, 1, SESSION_TYPE);
+    ledger_close(&session->ledger);
+    db_close(session->db);
+    session->db = NULL;
+    return 0;
+}
+
+/* connect(config): a session. Raises when there is no server or the role cannot work there. */
+int session_connect(lua_State *L)
+{
+    struct config *config = config_check(L, 1);
+    struct error error = {0};
+    struct session *session = lua_newuserdatauv(L, sizeof *session, 1);
+    memset(session, 0, sizeof *session);
+    luaL_setmetatable(L, SESSION_TYPE);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    session->config = config;
+    session->db = db_open(config, &error);
+    if (session->db == NULL || ledger_open(&session->ledger, session->db, config, &error) != 0)
+        return state_raise(L, &error);
+    db_echo(session->db, config_flag(config, "sqlalchemy.echo"));
+    return 1;
+}
+
+/* describe(): "user@host:port/database" */
+static int session_describe(lua_State *L)
+{
+    lua_pushstring(L, db_shown(check_session(L)->db));
+    return 1;
+}
+
+/* What a call holds that the collector must free if something raises. */
+struct work {
+    char **rows;
+    size_t row_count;
+    struct part_list parts;
+    struct run run;
+    struct graph_plan plan;
+    PGresult *result;
+    bool has_run;
+};
+
+static int work_close(lua_State *L)
+{
+    struct work *work = luaL_checkudata(L, 1, WORK_TYPE);
+    run_free_rows(work->rows, work->row_count);
+    parts_free(&work->parts);
+    if (work->has_run)
+        run_close(&work->run);
+    graph_plan_free(&work->plan);
+    PQclear(work->result);
+    memset(work, 0, sizeof *work);
+    return 0;
+}
+
+static struct work *push_work(lua_State *L)
+{
+    struct work *work = lua_newuserdatauv(L, sizeof *work, 0);
+    memset(work, 0, sizeof *work);
+    luaL_setmetatable(L, WORK_TYPE);
+    return work;
+}
+
+static void push_texts(lua_State *L, char *const *texts, size_t count)
+{
+    size_t i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static void push_parts(lua_State *L, const struct part_list *list)
+{
+    size_t i;
+    lua_createtable(L, (int)list->count, 0);
+    for (i = 0; i < list->count; i++) {
+        const struct part *part = &list->parts[i];
+        lua_createtable(L, 0, 4);
+        lua_pushstring(L, part->what);
+        lua_setfield(L, -2, "revision");
+        lua_pushstring(L, part->direction);
+        lua_setfield(L, -2, "direction");
+        lua_pushinteger(L, part->number);
+        lua_setfield(L, -2, "part");
+        lua_pushstring(L, part->done ? "done" : "started");
+        lua_setfield(L, -2, "state");
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+/* [-0, +1] The hash of each revision's file as it was when it last ran upwards: {revision = sha256}. */
+static void push_recorded(lua_State *L, struct session *session, struct work *work)
+{
+    struct error error = {0};
+    int row;
+    lua_newtable(L);
+    if (!session->ledger.has_tables)
+        return;
+    work->result = ledger_query(&session->ledger,
+                                "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
+                                " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+                                0, NULL, &error);
+    if (work->result == NULL)
+        state_raise(L, &error);
+    for (row = 0; row < PQntuples(work->result); row++) {
+        lua_pushstring(L, PQgetvalue(work->result, row, 1));
+        lua_setfield(L, -2, PQgetvalue(work->result, row, 0));
+    }
+}
+
+/* current(): {rows = ids, parts = unfinished parts, recorded = {revision = sha256 of the file when it ran}}. Reads only. */
+static int session_current(lua_State *L)
+{
+    struct session *session = check_session(L);
+    struct error error = {0};
+    struct work *work = push_work(L);
+    if (run_read_rows(&session->ledger, &work->rows, &work->row_count, &error) != 0 ||
+        parts_load(&session->ledger, &work->parts, &error) != 0)
+        return state_raise(L, &error);
+    lua_createtable(L, 0, 3);
+    push_texts(L, work->rows, work->row_count);
+    lua_setfield(L, -2, "rows");
+    push_parts(L, &work->parts);
+    lua_setfield(L, -2, "parts");
+    push_recorded(L, session, work);
+    lua_setfield(L, -2, "recorded");
+    return 1;
+}
+
+static bool option_flag(lua_State *L, int index, const char *name)
+{
+    bool flag = lua_getfield(L, index, name) != LUA_TNIL && lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return flag;
+}
+
+enum { LOCK_WAIT_SECONDS = 300 };
+
+/* [-0, +1] keeps the reason's text on the stack */
+static struct run_options read_options(lua_State *L, int index)
+{
+    struct run_options options = {.lock_wait = LOCK_WAIT_SECONDS};
+    if (!lua_istable(L, index)) {
+        lua_pushnil(L);
+        return options;
+    }
+    options.accept_changed = option_flag(L, index, "accept_changed");
+    options.abandon = option_flag(L, index, "abandon");
+    options.no_wait = option_flag(L, index, "no_wait");
+    if (lua_getfield(L, index, "lock_wait") == LUA_TNUMBER)
+        options.lock_wait = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    lua_getfield(L, index, "reason");
+    options.reason = lua_tostring(L, -1);
+    return options;
+}
+
+struct events {
+    lua_State *L;
+    int function; /* stack index; 0: nobody listens */
+};
+
+static void tell_event(void *data, const struct graph_step *step, double seconds)
+{
+    struct events *events = data;
+    struct error ignored = {0};
+    lua_State *L = events->L;
+    if (events->function == 0)
+        return;
+    lua_pushvalue(L, events->function);
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, step->revision);
+    lua_setfield(L, -2, "revision");
+    lua_pushstring(L, step->up ? "upgrade" : "downgrade");
+    lua_setfield(L, -2, "direction");
+    lua_pushstring(L, step->from);
+    lua_setfield(L, -2, "from");
+    lua_pushstring(L, step->to);
+    lua_setfield(L, -2, "to");
+    lua_pushnumber(L, seconds);
+    lua_setfield(L, -2, "seconds");
+    state_call(L, 1, 0, &ignored); /* the step is committed: an event that fails must not say otherwise */
+    error_clear(&ignored);
+}
+
+/* [-0, +1] The targets at `index`, a list of strings, as an array that Lua owns. */
+static const char **read_targets(lua_State *L, int index, size_t *count)
+{
+    const char **targets;
+    size_t i;
+    luaL_checktype(L, index, LUA_TTABLE);
+    *count = (size_t)luaL_len(L, index);
+    targets = lua_newuserdatauv(L, (*count + 1) * sizeof *targets, 0);
+    for (i = 0; i < *count; i++) {
+        lua_geti(L, index, (lua_Integer)i + 1);
+        targets[i] = luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    return targets;
+}
+
+/* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards}. */
+static int run_command(lua_State *L, const char *kind, unsigned command)
+{
+    struct session *session = check_session(L);
+    struct tree *tree = tree_check(L, 2);
+    struct error error = {0};
+    struct run_options options;
+    struct events events = {.L = L};
+    struct work *work;
+    const char **targets;
+    size_t count;
+    int steps;
+    lua_settop(L, 4);
+    targets = read_targets(L, 3, &count);
+    options = read_options(L, 4);
+    if (lua_istable(L, 4) && lua_getfield(L, 4, "on_step") == LUA_TFUNCTION)
+        events.function = lua_gettop(L);
+    if (lua_istable(L, 4) && option_flag(L, 4, "purge"))
+        command |= GRAPH_PURGE;
+    work = push_work(L);
+    run_open(&work->run, &session->ledger, session->config, kind, &options);
+    work->has_run = true;
+    steps = runner_run(L, &work->run, tree, command, targets, count, &work->plan, tell_event, &events, &error);
+    if (steps < 0)
+        return state_raise(L, &error);
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, steps);
+    lua_setfield(L, -2, "steps");
+    push_texts(L, work->run.rows, work->run.row_count);
+    lua_setfield(L, -2, "heads");
+    return 1;
+}
+
+/* upgrade(tree, targets, options); options: accept_changed, abandon, no_wait, lock_wait (seconds), reason, on_step. */
+static int session_upgrade(lua_State *L)
+{
+    return run_command(L, "upgrade", GRAPH_UPGRADE);
+}
+
+static int session_downgrade(lua_State *L)
+{
+    return run_command(L, "downgrade", GRAPH_DOWNGRADE);
+}
+
+/* stamp(tree, targets, options); options also: purge. */
+static int session_stamp(lua_State *L)
+{
+    return run_command(L, "stamp", GRAPH_STAMP);
+}
+
+/* log{limit = n}: the ledger, newest first; a row is a table by column name. Reads only. */
+static int session_log(lua_State *L)
+{
+    struct session *session = check_session(L);
+    struct error error = {0};
+    char limit[24] = "100";
+    const char *value = limit;
+    struct work *work;
+    if (lua_istable(L, 2) && lua_getfield(L, 2, "limit") == LUA_TNUMBER)
+        lua_pop(L, 1), lua_getfield(L, 2, "limit"), snprintf(limit, sizeof limit, "%lld", (long long)lua_tointeger(L, -1));
+    work = push_work(L);
+    if (!session->ledger.has_tables) {
+        lua_newtable(L);
+        return 1;
+    }
+    work->result = ledger_query(
+        &session->ledger,
+        "SELECT id, CAST(run_id AS text) AS run, kind AS direction, what AS revision, part, service, environment, tenant, outcome,"
+        " pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS started,"
+        " CAST(pg_catalog.round(CAST(extract(epoch FROM duration) * 1000 AS numeric), 3) AS double precision)"
+        " AS duration_ms, who, client, rows, sha256, reason, note"
+        " FROM {s}.dmlua_ledger ORDER BY id DESC LIMIT CAST($1 AS bigint)",
+        1, &value, &error);
+    if (work->result == NULL)
+        return state_raise(L, &error);
+    pq_pushresult(L, work->result);
+    lua_getfield(L, -1, "rows");
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"describe", session_describe},   {"current", session_current}, {"upgrade", session_upgrade},
+    {"downgrade", session_downgrade}, {"stamp", session_stamp},     {"log", session_log},
+    {"close", session_close},         {NULL, NULL},
+};
+static const luaL_Reg metamethods[] = {{"__gc", session_close}, {"__close", session_close}, {NULL, NULL}};
+
+void session_open_types(lua_State *L)
+{
+    luaL_newmetatable(L, SESSION_TYPE);
+    luaL_setfuncs(L, metamethods, 0);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    luaL_newmetatable(L, WORK_TYPE);
+    lua_pushcfunction(L, work_close);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+}

@@ -1,0 +1,120 @@
+#include "host/config.h"
+#include "host/db/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OLDEST_SERVER = 130000 };
+
+/* Tells what the server says beside its answers. libpq calls this in the middle of its work: nothing here may jump. */
+static void receive_notice(void *arg, const PGresult *notice)
+{
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *message = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+    bool warning = severity != NULL && strcmp(severity, "WARNING") == 0;
+    if (message == NULL)
+        return;
+    if (strncmp(message, "dmlua: ", 7) == 0) /* what a guard changed */
+        report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.guards", "%s", message + 7);
+    else
+        report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.server", "%s: %s", severity ? severity : "NOTICE", message);
+}
+
+static int check_connected(struct db *db, const struct config *config, struct error *error)
+{
+    int version;
+    if (PQstatus(db->conn) != CONNECTION_OK) {
+        char *text = config_mask(config, PQerrorMessage(db->conn));
+        size_t size;
+        for (size = strlen(text); size > 0 && text[size - 1] == '\n'; size--)
+            text[size - 1] = '\0';
+        error_set(error, ERROR_CONNECTION, "%s", text);
+        error_text(&error->hint, "check the URL, the server and the network; `dmlua config` shows where the URL came from");
+        free(text);
+        return -1;
+    }
+    version = PQserverVersion(db->conn);
+    if (version < OLDEST_SERVER) {
+        error_set(error, ERROR_REFUSED, "PostgreSQL %d is too old: dmlua works with 13 to 18", version / 10000);
+        return -1;
+    }
+    return 0;
+}
+
+/* There is no local server in this build yet. */
+static int connect_local(struct db *db, const struct config *config, const char *database, struct error *error)
+{
+    error_set(error, ERROR_USAGE, "url = local: has no server to start yet; give a URL");
+    return -1;
+}
+
+static int connect_remote(struct db *db, const struct config *config, struct error *error)
+{
+    struct config_connection connection = {0};
+    if (config_connection(config, &connection, error) != 0)
+        return -1;
+    db->conn = PQconnectdbParams(connection.keywords, connection.values, 0);
+    error_text(&db->shown, "%s", connection.shown);
+    config_connection_free(&connection);
+    return 0;
+}
+
+/* What people are shown: what libpq settled on, which may have come from PG* variables or a service file. */
+static void show_connection(struct db *db)
+{
+    const char *host = PQhost(db->conn);
+    if (PQstatus(db->conn) == CONNECTION_OK && host != NULL && *host != '\0')
+        error_text(&db->shown, "%s@%s:%s/%s", PQuser(db->conn), host, PQport(db->conn), PQdb(db->conn));
+}
+
+struct db *db_open(const struct config *config, struct error *error)
+{
+    const char *database = NULL;
+    struct db *db = calloc(1, sizeof *db);
+    bool local = config_is_local(config, &database);
+    int rc;
+    if (db == NULL)
+        abort();
+    rc = local ? connect_local(db, config, database, error) : connect_remote(db, config, error);
+    if (rc != 0 || check_connected(db, config, error) != 0) {
+        db_close(db);
+        return NULL;
+    }
+    if (!local)
+        show_connection(db);
+    PQsetNoticeReceiver(db->conn, receive_notice, NULL);
+    PQsetnonblocking(db->conn, 1);
+    PQenterPipelineMode(db->conn);
+    return db;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL)
+        return;
+    PQfinish(db->conn);
+    stream_free(db);
+    error_clear(&db->failure);
+    free(db->shown);
+    free(db);
+}
+
+const char *db_shown(const struct db *db)
+{
+    return db->shown;
+}
+
+int db_server_version(const struct db *db)
+{
+    return PQserverVersion(db->conn);
+}
+
+PGconn *db_connection(struct db *db)
+{
+    return db->conn;
+}
+
+bool db_alive(const struct db *db)
+{
+    return !db->broken && PQstatus(db->conn) == CONNECTION_OK;
+}

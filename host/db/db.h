@@ -1,0 +1,78 @@
+#ifndef DMLUA_DB_H
+#define DMLUA_DB_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "host/error.h"
+#include "host/report.h"
+
+struct config;
+
+/* A connection and its statement stream. Statements are sent through libpq's pipeline mode and not waited for; answers
+   are taken in the order of sending. The first failure stays with the stream until db_await hands it over. */
+struct db;
+
+/* Who wrote a statement. Null or 0: the host itself. The strings are copied. */
+struct origin {
+    const char *revision;
+    const char *file;
+    const char *tenant;
+    int line;
+    bool raw; /* the author's own text: a line feed in it is a line of the file */
+};
+
+/* A statement of the host's own. It is prepared once a connection, under its slot's name. One whose job is to raise
+   does so by a cast that fails (22P02): then `failure` is the message and the server's text the detail. */
+struct db_host {
+    int slot; /* 1 … DB_SLOTS - 1 */
+    enum error_kind kind;
+    const char *failure;
+    const char *hint;
+    const char *tag; /* the command tag that alone is success; null: any */
+};
+enum { DB_SLOTS = 24 };
+
+struct db_statement {
+    const char *sql;
+    const struct db_host *host; /* null: a script's */
+    struct origin origin;
+    int count;
+    const char *const *values; /* text; null is SQL NULL */
+};
+
+/* Connects as the configuration says, starting the local server if it says `local:`. Owned: db_close. Null on failure. */
+struct db *db_open(const struct config *config, struct error *error);
+void db_close(struct db *db);
+/* "user@host:port/database", for people. Borrowed. */
+const char *db_shown(const struct db *db);
+int db_server_version(const struct db *db);
+PGconn *db_connection(struct db *db);
+/* Every statement is logged before it is sent. */
+void db_echo(struct db *db, bool on);
+
+/* Puts one statement into the stream. Waits only while the socket takes no more, and then reads, too. */
+void db_send(struct db *db, const struct db_statement *statement);
+/* Ends an implicit or failed transaction state at the server: answers before it belong together. */
+void db_sync(struct db *db);
+/* A log line, printed when all that was sent before it has been answered. */
+void db_log(struct db *db, enum report_level level, const char *logger, const char *text);
+/* Waits until everything sent has been answered. The first failure since the last await goes to `error`. */
+int db_await(struct db *db, struct error *error);
+/* Sends, and waits for this statement's answer and all before it; inside a transaction block. Owned: PQclear. Null on
+   failure. */
+PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error);
+/* The same outside a transaction block: a transaction of its own, which is over when this returns. */
+PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error);
+/* Has a statement failed that db_await has not yet handed over? */
+bool db_failed(const struct db *db);
+/* May the connection still be used? */
+bool db_alive(const struct db *db);
+/* Forgets what was prepared: a script has said DEALLOCATE. */
+void db_forget_prepared(struct db *db);
+
+/* Fills `error` from a failed result. */
+void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error);
+
+#endif

@@ -1,0 +1,91 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/db/db.h"
+#include "host/hints.h"
+
+/* SQLSTATEs that say more than "a statement failed"; DESIGN.md §5 has the kinds, PostgreSQL's appendix A the codes. */
+static enum error_kind kind_of(const char *sqlstate)
+{
+    if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
+        return ERROR_CONNECTION;
+    if (strcmp(sqlstate, "55P03") == 0)
+        return ERROR_BUSY;
+    if (strncmp(sqlstate, "ZD", 2) == 0) /* a guard of ours has raised */
+        return ERROR_REFUSED;
+    return ERROR_MIGRATION;
+}
+
+/* Line feeds in `text` before character `position` (1-based). */
+static int lines_before(const char *text, int position)
+{
+    int lines = 0;
+    for (; *text != '\0' && position > 1; text++) {
+        if (((unsigned char)*text & 0xc0) != 0x80)
+            position--;
+        if (*text == '\n')
+            lines++;
+    }
+    return lines;
+}
+
+static void read_origin(const struct db_statement *statement, struct error *error)
+{
+    const struct origin *origin = &statement->origin;
+    error_text(&error->revision, origin->revision ? "%s" : NULL, origin->revision);
+    error_text(&error->tenant, origin->tenant ? "%s" : NULL, origin->tenant);
+    error_text(&error->file, origin->file ? "%s" : NULL, origin->file);
+    error->line = origin->line;
+    if (statement->host != NULL)
+        return;
+    error_text(&error->statement, "%s", statement->sql);
+    if (origin->raw && error->position > 0 && origin->line > 0)
+        error->line += lines_before(statement->sql, error->position);
+}
+
+static void read_fields(const PGresult *result, struct error *error)
+{
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    error_text(&error->detail, detail ? "%s" : NULL, detail);
+    error_text(&error->hint, hint ? "%s" : NULL, hint);
+    error_text(&error->context, context ? "%s" : NULL, context);
+    if (position != NULL)
+        error->position = atoi(position);
+}
+
+void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const struct db_host *host = statement->host;
+    char *tenant_message;
+    const char *hint;
+    if (error->kind != ERROR_NONE)
+        return;
+    if (sqlstate == NULL) /* made by libpq: the connection broke */
+        sqlstate = "08006";
+    if (message == NULL)
+        message = PQresultErrorMessage(result);
+    if (host != NULL && host->failure != NULL && strcmp(sqlstate, "22P02") == 0) {
+        error_set(error, host->kind, "%s", host->failure);
+        error_text(&error->detail, "%s", message);
+        error_text(&error->hint, host->hint ? "%s" : NULL, host->hint);
+        read_origin(statement, error);
+        return;
+    }
+    tenant_message = hint_tenant_message(sqlstate, PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION), message,
+                                         statement->sql);
+    error_set(error, kind_of(sqlstate), "%s", tenant_message ? tenant_message : message);
+    hint = tenant_message != NULL ? hint_tenant : hint_for(sqlstate, statement->count > 0);
+    memcpy(error->sqlstate, sqlstate, sizeof error->sqlstate - 1);
+    read_fields(result, error);
+    if (tenant_message != NULL)
+        error_text(&error->detail, "%s", message);
+    free(tenant_message);
+    if (error->hint == NULL && hint != NULL)
+        error_text(&error->hint, "%s", hint);
+    read_origin(statement, error);
+}

@@ -1,0 +1,381 @@
+#include "host/db/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/signal.h"
+
+enum {
+    FLUSH_AT = 32 * 1024,     /* bytes after which a sender makes sure that the socket keeps up */
+    CANCEL_PATIENCE_MS = 3000 /* how long a cancelled statement may take to answer */
+};
+
+static size_t text_size(const char *text)
+{
+    return text == NULL ? 0 : strlen(text) + 1;
+}
+
+static const char *text_copy(char **at, const char *text)
+{
+    size_t size = text_size(text);
+    char *copy = *at;
+    if (text == NULL)
+        return NULL;
+    memcpy(copy, text, size);
+    *at += size;
+    return copy;
+}
+
+/* Appends an entry with its own copies of the statement's texts. */
+static struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_statement *statement)
+{
+    const struct origin *origin = &statement->origin;
+    struct entry *entry = malloc(sizeof *entry + text_size(statement->sql) + text_size(origin->revision) +
+                                 text_size(origin->file) + text_size(origin->tenant));
+    char *at = (char *)(entry + 1);
+    if (entry == NULL)
+        abort();
+    memset(entry, 0, sizeof *entry);
+    entry->kind = kind;
+    entry->statement = *statement;
+    entry->statement.values = NULL;
+    entry->statement.sql = text_copy(&at, statement->sql);
+    entry->statement.origin.revision = text_copy(&at, origin->revision);
+    entry->statement.origin.file = text_copy(&at, origin->file);
+    entry->statement.origin.tenant = text_copy(&at, origin->tenant);
+    if (db->last != NULL)
+        db->last->next = entry;
+    else
+        db->first = entry;
+    db->last = entry;
+    return entry;
+}
+
+static void entry_drop_first(struct db *db)
+{
+    struct entry *entry = db->first;
+    db->first = entry->next;
+    if (db->first == NULL)
+        db->last = NULL;
+    free(entry);
+}
+
+void stream_free(struct db *db)
+{
+    while (db->first != NULL)
+        entry_drop_first(db);
+    PQclear(db->kept);
+    db->kept = NULL;
+}
+
+/* The connection is lost: nothing that is still in the stream will be answered. */
+static void give_up(struct db *db, enum error_kind kind, const char *message, const char *hint)
+{
+    if (db->failure.kind == ERROR_NONE && db->first != NULL) {
+        const struct origin *origin = &db->first->statement.origin;
+        error_set(&db->failure, kind, "%s", message);
+        error_text(&db->failure.hint, hint ? "%s" : NULL, hint);
+        error_text(&db->failure.revision, origin->revision ? "%s" : NULL, origin->revision);
+        error_text(&db->failure.file, origin->file ? "%s" : NULL, origin->file);
+        db->failure.line = origin->line;
+    }
+    error_set(&db->failure, kind, "%s", message);
+    db->broken = true;
+    stream_free(db);
+}
+
+static void lost_connection(struct db *db)
+{
+    const char *text = PQerrorMessage(db->conn);
+    char *message = NULL;
+    error_text(&message, "the connection to the server was lost: %s", *text ? text : "closed unexpectedly");
+    for (char *end = message + strlen(message); end > message && end[-1] == '\n'; end--)
+        end[-1] = '\0';
+    give_up(db, ERROR_CONNECTION, message, "what was not committed was rolled back by the server; run again");
+    free(message);
+}
+
+/* A failed transaction's COMMIT answers OK, with the tag ROLLBACK. */
+static void check_tag(struct db *db, const struct entry *entry, const PGresult *result)
+{
+    const struct db_host *host = entry->statement.host;
+    if (entry->kind != ENTRY_STATEMENT || host == NULL || host->tag == NULL)
+        return;
+    if (strcmp(PQcmdStatus((PGresult *)result), host->tag) != 0)
+        error_set(&db->failure, ERROR_MIGRATION, "the server answered %s to %s", PQcmdStatus((PGresult *)result),
+                  host->tag);
+}
+
+/* A statement's results: it has one, and then a null. */
+static void take_result(struct db *db, PGresult *result)
+{
+    struct entry *entry = db->first;
+    ExecStatusType status = PQresultStatus(result);
+    switch (status) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_EMPTY_QUERY:
+        check_tag(db, entry, result);
+        if (entry->keep) {
+            PQclear(db->kept);
+            db->kept = result;
+            return;
+        }
+        break;
+    case PGRES_PIPELINE_ABORTED: /* something before it failed */
+        if (entry->kind == ENTRY_PREPARE)
+            db->prepared[entry->statement.host->slot] = false;
+        error_set(&db->failure, ERROR_MIGRATION, "not carried out, because a statement before it had failed");
+        break;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH: /* libpq would answer so for ever inside a pipeline */
+        give_up(db, ERROR_MIGRATION, "COPY from or to the client cannot be sent with op.execute",
+                "write the rows with INSERT");
+        PQclear(result);
+        PQfinish(db->conn);
+        db->conn = NULL;
+        return;
+    default:
+        if (entry->kind == ENTRY_PREPARE)
+            db->prepared[entry->statement.host->slot] = false;
+        db_read_error(result, &entry->statement, &db->failure);
+        if (db->cancelled && strcmp(db->failure.sqlstate, "57014") == 0)
+            db->failure.kind = ERROR_INTERRUPTED;
+        break;
+    }
+    PQclear(result);
+}
+
+/* Takes what can be taken without waiting: one result, one sync, or the log lines that are due. */
+static void take_one(struct db *db)
+{
+    struct entry *entry = db->first;
+    PGresult *result;
+    if (entry->kind == ENTRY_LOG) {
+        if (db->failure.kind == ERROR_NONE)
+            report_log(entry->level, entry->logger, "%s", entry->statement.sql);
+        entry_drop_first(db);
+        return;
+    }
+    result = PQgetResult(db->conn);
+    if (result == NULL) { /* the end of a statement's results */
+        if (entry->kind != ENTRY_SYNC)
+            entry_drop_first(db);
+        else if (PQstatus(db->conn) != CONNECTION_OK)
+            lost_connection(db);
+        return;
+    }
+    if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+        PQclear(result);
+        entry_drop_first(db);
+        return;
+    }
+    take_result(db, result);
+    if (db->conn != NULL && PQstatus(db->conn) != CONNECTION_OK)
+        lost_connection(db);
+}
+
+static long since_ms(const struct timespec *then)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
+/* Ctrl-C goes to the server once; its answer then ends the wait. */
+static void pass_interrupt(struct db *db)
+{
+    char reason[256];
+    PGcancel *cancel = PQgetCancel(db->conn);
+    db->cancelled = true;
+    signal_noticed(); /* this wait ends by itself */
+    clock_gettime(CLOCK_MONOTONIC, &db->cancelled_at);
+    if (cancel != NULL)
+        PQcancel(cancel, reason, sizeof reason);
+    PQfreeCancel(cancel);
+}
+
+/* Waits until the socket has something to read, or takes more if `write`. */
+static void wait_socket(struct db *db, bool write)
+{
+    struct pollfd fds[2] = {
+        {.fd = PQsocket(db->conn), .events = (short)(POLLIN | (write ? POLLOUT : 0))},
+        {.fd = signal_fd(), .events = POLLIN},
+    };
+    int timeout = -1;
+    if (signal_interrupted && !db->cancelled)
+        pass_interrupt(db);
+    if (db->cancelled) {
+        long left = CANCEL_PATIENCE_MS - since_ms(&db->cancelled_at);
+        if (left <= 0) {
+            give_up(db, ERROR_INTERRUPTED, "interrupted; the server did not answer within three seconds",
+                    "the server may still be rolling back");
+            return;
+        }
+        timeout = (int)left;
+        fds[1].fd = -1;
+    }
+    if (poll(fds, 2, timeout) < 0 && errno != EINTR)
+        give_up(db, ERROR_CONNECTION, "poll failed on the connection's socket", NULL);
+    else if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && PQconsumeInput(db->conn) == 0)
+        lost_connection(db);
+}
+
+static void take_ready(struct db *db)
+{
+    while (!db->broken && db->first != NULL && (db->first->kind == ENTRY_LOG || !PQisBusy(db->conn)))
+        take_one(db);
+}
+
+/* Hands everything to the socket, reading meanwhile: with both directions full, whoever only writes waits for ever. */
+static void flush_out(struct db *db)
+{
+    int rc;
+    while (!db->broken && (rc = PQflush(db->conn)) != 0) {
+        if (rc < 0) {
+            PQconsumeInput(db->conn); /* the server's last words may say why */
+            take_ready(db);
+            if (!db->broken)
+                lost_connection(db);
+            return;
+        }
+        wait_socket(db, true);
+        take_ready(db);
+    }
+    db->unflushed = 0;
+}
+
+static bool check_sent(struct db *db, int sent)
+{
+    if (sent == 0)
+        lost_connection(db);
+    return sent != 0;
+}
+
+static void slot_name(const struct db *db, const struct db_host *host, char name[32])
+{
+    snprintf(name, 32, "dmlua_%d_%d", db->generation, host->slot);
+}
+
+static void send_prepared(struct db *db, const struct db_statement *statement)
+{
+    char name[32];
+    int slot = statement->host->slot;
+    slot_name(db, statement->host, name);
+    if (!db->prepared[slot]) {
+        entry_add(db, ENTRY_PREPARE, statement);
+        db->prepared[slot] = true;
+        if (!check_sent(db, PQsendPrepare(db->conn, name, statement->sql, 0, NULL)))
+            return;
+    }
+    entry_add(db, ENTRY_STATEMENT, statement);
+    check_sent(db, PQsendQueryPrepared(db->conn, name, statement->count, statement->values, NULL, NULL, 0));
+}
+
+void db_send(struct db *db, const struct db_statement *statement)
+{
+    if (db->broken) {
+        error_set(&db->failure, ERROR_CONNECTION, "the connection to the server was lost");
+        return;
+    }
+    if (db->echo)
+        report_log(REPORT_INFO, "dmlua.echo", "%s", statement->sql);
+    if (statement->host != NULL) {
+        send_prepared(db, statement);
+    } else {
+        entry_add(db, ENTRY_STATEMENT, statement);
+        check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL,
+                                         0));
+    }
+    db->unflushed += strlen(statement->sql);
+    if (db->unflushed > FLUSH_AT) {
+        flush_out(db);
+        take_ready(db);
+    }
+}
+
+void db_sync(struct db *db)
+{
+    static const struct db_statement nothing;
+    if (db->broken)
+        return;
+    entry_add(db, ENTRY_SYNC, &nothing);
+    check_sent(db, PQpipelineSync(db->conn));
+}
+
+void db_log(struct db *db, enum report_level level, const char *logger, const char *text)
+{
+    struct db_statement line = {.sql = text};
+    struct entry *entry = entry_add(db, ENTRY_LOG, &line);
+    entry->level = level;
+    entry->logger = logger;
+    if (db->first == entry)
+        take_one(db);
+}
+
+int db_await(struct db *db, struct error *error)
+{
+    if (!db->broken && db->last != NULL && db->last->kind != ENTRY_SYNC)
+        check_sent(db, PQsendFlushRequest(db->conn)); /* else the server keeps its answers to itself */
+    if (!db->broken)
+        flush_out(db);
+    take_ready(db);
+    while (!db->broken && db->first != NULL) {
+        wait_socket(db, false);
+        take_ready(db);
+    }
+    if (db->failure.kind == ERROR_NONE)
+        return 0;
+    error_move(error, &db->failure);
+    return -1;
+}
+
+/* Without a Sync the server would keep a transaction open behind a statement outside a block. */
+static PGresult *query(struct db *db, const struct db_statement *statement, bool sync, struct error *error)
+{
+    PGresult *result;
+    db_send(db, statement);
+    if (!db->broken) {
+        db->last->keep = true;
+        if (sync)
+            db_sync(db);
+    }
+    if (db_await(db, error) != 0) {
+        PQclear(db->kept);
+        db->kept = NULL;
+        return NULL;
+    }
+    result = db->kept;
+    db->kept = NULL;
+    return result;
+}
+
+PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error)
+{
+    return query(db, statement, false, error);
+}
+
+PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error)
+{
+    return query(db, statement, true, error);
+}
+
+bool db_failed(const struct db *db)
+{
+    return db->failure.kind != ERROR_NONE;
+}
+
+void db_echo(struct db *db, bool on)
+{
+    db->echo = on;
+}
+
+void db_forget_prepared(struct db *db)
+{
+    memset(db->prepared, 0, sizeof db->prepared);
+    db->generation++;
+}

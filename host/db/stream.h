@@ -1,0 +1,37 @@
+#ifndef DMLUA_DB_STREAM_H
+#define DMLUA_DB_STREAM_H
+
+#include <time.h>
+
+#include "host/db/db.h"
+
+enum entry_kind { ENTRY_STATEMENT, ENTRY_PREPARE, ENTRY_SYNC, ENTRY_LOG };
+
+/* Something sent and not yet answered, or a log line waiting for its turn. Its texts stand behind it in the same block. */
+struct entry {
+    struct entry *next;
+    enum entry_kind kind;
+    enum report_level level; /* of a log line */
+    const char *logger;
+    struct db_statement statement; /* without its values; a log line's text is the sql */
+    bool keep;                     /* db_query wants the result */
+};
+
+struct db {
+    PGconn *conn;
+    char *shown;
+    bool echo;
+    bool broken;              /* the stream cannot go on: the connection is given up */
+    struct entry *first, *last;
+    size_t unflushed;         /* bytes sent since the socket last took everything */
+    PGresult *kept;           /* of the entry that asked for it */
+    struct error failure;     /* the first since the last await */
+    bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
+    int generation;           /* part of the prepared names; changes when they are forgotten */
+    bool cancelled;           /* an interrupt was passed on to the server */
+    struct timespec cancelled_at;
+};
+
+void stream_free(struct db *db);
+
+#endif

@@ -1,0 +1,294 @@
+#include "host/ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/config.h"
+#include "host/txn.h"
+
+/* Alembic's own definition (reference: Alembic's runtime/migration.py), so that both tools can take turns. */
+static const char create_version[] = "CREATE TABLE IF NOT EXISTS {v} (version_num VARCHAR(32) NOT NULL, "
+                                     "CONSTRAINT {p} PRIMARY KEY (version_num))";
+
+/* doc/decisions.md says why the tables have this shape. */
+static const char *const create_tables[] = {
+    "CREATE TABLE IF NOT EXISTS {s}.dmlua_ledger ("
+    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run_id uuid NOT NULL, kind text NOT NULL, what text,"
+    " part integer, service text, environment text NOT NULL, tenant text, who text NOT NULL, client text,"
+    " started timestamptz NOT NULL, duration interval NOT NULL, rows bigint, sha256 text, outcome text NOT NULL,"
+    " reason text, note text)",
+    "CREATE INDEX IF NOT EXISTS dmlua_ledger_what ON {s}.dmlua_ledger (what, id)",
+    "CREATE TABLE IF NOT EXISTS {s}.dmlua_progress ("
+    " what text NOT NULL, direction text NOT NULL, part integer NOT NULL, round integer NOT NULL DEFAULT 0,"
+    " tenant text NOT NULL DEFAULT '', cursor text, state text NOT NULL, hash text, statements text, answers text,"
+    " run_id uuid NOT NULL, changed timestamptz NOT NULL DEFAULT pg_catalog.now(),"
+    " PRIMARY KEY (what, direction, part, round, tenant))",
+    "CREATE TABLE IF NOT EXISTS {s}.dmlua_tenants ("
+    " id text PRIMARY KEY, schema text NOT NULL UNIQUE, state text NOT NULL, versions text[] NOT NULL DEFAULT '{}')",
+    "CREATE TABLE IF NOT EXISTS {s}.dmlua_tables ("
+    " name text PRIMARY KEY, declared text NOT NULL, reason text, since timestamptz NOT NULL DEFAULT pg_catalog.now())",
+    "CREATE TABLE IF NOT EXISTS {s}.dmlua_database ("
+    " one boolean PRIMARY KEY DEFAULT true CHECK (one), service text, environment text NOT NULL,"
+    " format integer NOT NULL)",
+};
+static const char insert_database[] =
+    "INSERT INTO {s}.dmlua_database (service, environment, format) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING";
+
+#define BUSY_HINT "another runner has been here since the plan was made; run again"
+#define STATE_HINT "SET LOCAL, or put it back before the function ends"
+
+/* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
+   Functions are named with their schema, since a script may have changed search_path. */
+static const struct {
+    struct db_host host;
+    const char *text;
+} statements[LEDGER_COUNT] = {
+    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
+    [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
+    [LEDGER_COMMIT] = {{.slot = LEDGER_COMMIT, .tag = "COMMIT"}, "COMMIT"},
+    [LEDGER_ROLLBACK] = {{.slot = LEDGER_ROLLBACK}, "ROLLBACK"},
+    [LEDGER_LOCK] = {{.slot = LEDGER_LOCK}, "LOCK TABLE {v} IN EXCLUSIVE MODE"},
+    [LEDGER_SETTINGS] = {{.slot = LEDGER_SETTINGS},
+                         "SELECT pg_catalog.set_config('row_security', 'off', true),"
+                         " pg_catalog.set_config($1, '', true)"},
+    [LEDGER_CHECK_ROWS] =
+        {{LEDGER_CHECK_ROWS, ERROR_BUSY, "the database is not where the plan left it", BUSY_HINT, NULL},
+         "SELECT CAST(CASE"
+         " WHEN r.rows <> CAST($1 AS text) THEN 'version rows (' || r.rows || '), expected (' || $1 || ')'"
+         " WHEN p.done <> CAST($4 AS integer) THEN p.done || ' finished parts of ' || $2 || ', expected ' || $4"
+         " ELSE '1' END AS integer)"
+         " FROM (SELECT coalesce(pg_catalog.string_agg(version_num, ', ' ORDER BY version_num COLLATE \"C\"),"
+         " '') AS rows FROM {v}) r,"
+         " (SELECT pg_catalog.count(*) AS done FROM {s}.dmlua_progress"
+         " WHERE what = CAST($2 AS text) AND direction = CAST($3 AS text) AND tenant = '' AND state = 'done') p"},
+    [LEDGER_CHECK_STATE] =
+        {{LEDGER_CHECK_STATE, ERROR_MIGRATION, "the script has left the session changed", STATE_HINT, NULL},
+         "SELECT CAST(CASE"
+         " WHEN current_user <> CAST($1 AS text) THEN 'current_user is ' || current_user || ', was ' || $1"
+         " WHEN session_user <> CAST($2 AS text) THEN 'session_user is ' || session_user || ', was ' || $2"
+         " WHEN pg_catalog.current_setting('role') <> CAST($3 AS text)"
+         " THEN 'role is ' || pg_catalog.current_setting('role') || ', was ' || $3"
+         " WHEN pg_catalog.current_setting('row_security') <> 'off' THEN 'row_security is on'"
+         " WHEN pg_catalog.current_setting($4, true) <> '' THEN $4 || ' is set'"
+         " ELSE '1' END AS integer)"},
+    [LEDGER_VERSION_INSERT] = {{.slot = LEDGER_VERSION_INSERT}, "INSERT INTO {v} (version_num) VALUES ($1)"},
+    [LEDGER_VERSION_UPDATE] =
+        {{LEDGER_VERSION_UPDATE, ERROR_BUSY,
+          "Online migration expected to match one row when updating the version table", BUSY_HINT, NULL},
+         "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num = $2 RETURNING 1)"
+         " SELECT CAST(CASE WHEN pg_catalog.count(*) = 1 THEN '1'"
+         " ELSE pg_catalog.count(*) || ' found' END AS integer) FROM changed"},
+    [LEDGER_VERSION_DELETE] =
+        {{LEDGER_VERSION_DELETE, ERROR_BUSY,
+          "Online migration expected to match one row when deleting from the version table", BUSY_HINT, NULL},
+         "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
+         " SELECT CAST(CASE WHEN pg_catalog.count(*) = 1 THEN '1'"
+         " ELSE pg_catalog.count(*) || ' found' END AS integer) FROM changed"},
+    [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
+                       "INSERT INTO {s}.dmlua_ledger (run_id, kind, what, part, service, environment, tenant, client,"
+                       " rows, sha256, outcome, reason, note, duration, who, started)"
+                       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                       " coalesce(CAST($14 AS double precision) * interval '1 second',"
+                       " pg_catalog.clock_timestamp() - pg_catalog.now()),"
+                       " session_user, coalesce(pg_catalog.clock_timestamp()"
+                       " - CAST($14 AS double precision) * interval '1 second', pg_catalog.now()))"},
+    [LEDGER_PROGRESS_PUT] = {{.slot = LEDGER_PROGRESS_PUT},
+                             "INSERT INTO {s}.dmlua_progress"
+                             " (what, direction, part, state, hash, statements, answers, run_id)"
+                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+                             " ON CONFLICT (what, direction, part, round, tenant) DO UPDATE"
+                             " SET state = EXCLUDED.state, hash = EXCLUDED.hash, statements = EXCLUDED.statements,"
+                             " answers = EXCLUDED.answers, run_id = EXCLUDED.run_id, changed = pg_catalog.now()"},
+    [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
+                              "DELETE FROM {s}.dmlua_progress WHERE what = $1 AND direction = $2"},
+    [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
+                             "SELECT pg_catalog.set_config($1, $2, true),"
+                             " pg_catalog.set_config('row_security', 'on', true),"
+                             " pg_catalog.set_config('role', $3, true)"},
+    [LEDGER_TENANT_LEAVE] =
+        {{LEDGER_TENANT_LEAVE, ERROR_REFUSED,
+          "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role",
+          "leave both to tenants.each", NULL},
+         "SELECT CAST(CASE"
+         " WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"
+         " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"
+         " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"
+         " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off'"
+         " ELSE '1' END AS integer), pg_catalog.set_config('role', $4, true),"
+         " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
+    [LEDGER_INDEX_VALID] =
+        {{LEDGER_INDEX_VALID, ERROR_MIGRATION, "the index is not there or not valid",
+          "drop it with DROP INDEX CONCURRENTLY and run again", NULL},
+         "SELECT CAST(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_index"
+         " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN '1'"
+         " ELSE 'index ' || $1 || ' is not valid' END AS integer)"},
+    [LEDGER_RESET] = {{.slot = LEDGER_RESET}, "RESET ALL"},
+    /* A long run must not be ended for idling, and must end soon when its client has died. The first two
+       came with PostgreSQL 14. */
+    [LEDGER_GUARD] = {{.slot = LEDGER_GUARD},
+                      "SELECT pg_catalog.set_config('idle_session_timeout', '0', false),"
+                      " pg_catalog.set_config('client_connection_check_interval', '1000', false),"
+                      " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
+                      " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
+                      " pg_catalog.set_config('row_security', 'off', false)"},
+    [LEDGER_GUARD_13] = {{.slot = LEDGER_GUARD_13},
+                         "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
+                         " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
+                         " pg_catalog.set_config('row_security', 'off', false)"},
+};
+
+/* Expands {v}, {s} and {p} with identifiers that libpq quotes: the one place where names of ours are put into SQL. Owned. */
+static char *expand(const struct ledger *ledger, const char *text)
+{
+    PGconn *conn = db_connection(ledger->db);
+    char *schema = PQescapeIdentifier(conn, ledger->schema, strlen(ledger->schema));
+    char *table = PQescapeIdentifier(conn, ledger->table, strlen(ledger->table));
+    char *key_name = NULL, *key;
+    char *out = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&out, &size);
+    error_text(&key_name, "%s_pkc", ledger->table);
+    key = PQescapeIdentifier(conn, key_name, strlen(key_name));
+    if (stream == NULL || schema == NULL || table == NULL || key == NULL)
+        abort();
+    for (; *text != '\0'; text++) {
+        if (text[0] == '{' && text[1] != '\0' && text[2] == '}') {
+            if (text[1] == 'v')
+                fprintf(stream, "%s.%s", schema, table);
+            else
+                fputs(text[1] == 's' ? schema : key, stream);
+            text += 2;
+        } else {
+            fputc(*text, stream);
+        }
+    }
+    fclose(stream);
+    PQfreemem(schema);
+    PQfreemem(table);
+    PQfreemem(key);
+    free(key_name);
+    return out;
+}
+
+void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
+                 const struct origin *origin)
+{
+    struct db_statement out = {.host = &statements[statement].host, .count = count, .values = values};
+    if (ledger->sql[statement] == NULL)
+        ledger->sql[statement] = expand(ledger, statements[statement].text);
+    out.sql = ledger->sql[statement];
+    if (origin != NULL)
+        out.origin = *origin;
+    db_send(ledger->db, &out);
+}
+
+PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const char *const *values,
+                       struct error *error)
+{
+    char *sql = expand(ledger, text);
+    struct db_statement statement = {.sql = sql, .count = count, .values = values};
+    PGresult *result = db_query_alone(ledger->db, &statement, error);
+    free(sql);
+    return result;
+}
+
+void ledger_guard(struct ledger *ledger)
+{
+    bool old = db_server_version(ledger->db) < 140000;
+    ledger_send(ledger, old ? LEDGER_GUARD_13 : LEDGER_GUARD, 0, NULL, NULL);
+}
+
+static char *copy_field(const PGresult *result, int column)
+{
+    char *copy = strdup(PQgetvalue(result, 0, column));
+    if (copy == NULL)
+        abort();
+    return copy;
+}
+
+static const char find_tables[] =
+    "SELECT s.name, pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.name, CAST($2 AS text))) IS NOT NULL,"
+    " pg_catalog.to_regclass(pg_catalog.format('%I.dmlua_database', s.name)) IS NOT NULL,"
+    " (SELECT a.atttypmod - 4 FROM pg_catalog.pg_attribute a WHERE a.attrelid ="
+    "  pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.name, CAST($2 AS text)))"
+    "  AND a.attname = 'version_num' AND a.atttypmod > 4),"
+    " current_user, session_user, pg_catalog.current_setting('role'), r.rolsuper OR r.rolbypassrls,"
+    " pg_catalog.current_database()"
+    " FROM (SELECT coalesce(CAST($1 AS text), (SELECT n.nspname FROM pg_catalog.pg_class c"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    "  WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident($2))), current_schema()) AS name) s,"
+    " pg_catalog.pg_roles r WHERE r.rolname = current_user";
+
+int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error)
+{
+    const char *table = config_get(config, "version_table");
+    const char *values[2] = {config_get(config, "version_table_schema"), table ? table : "alembic_version"};
+    struct db_statement find = {.sql = find_tables, .count = 2, .values = values};
+    PGresult *result = db_query_alone(db, &find, error);
+    memset(ledger, 0, sizeof *ledger);
+    ledger->db = db;
+    if (result == NULL)
+        return -1;
+    if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0)) {
+        error_set(error, ERROR_USAGE, "no schema to work in: search_path of this role names none that exists");
+        error_text(&error->hint, "set version_table_schema, or ALTER ROLE … SET search_path");
+        PQclear(result);
+        return -1;
+    }
+    ledger->schema = copy_field(result, 0);
+    ledger->table = strdup(values[1]);
+    ledger->has_version = *PQgetvalue(result, 0, 1) == 't';
+    ledger->has_tables = *PQgetvalue(result, 0, 2) == 't';
+    ledger->width = atoi(PQgetvalue(result, 0, 3));
+    ledger->user = copy_field(result, 4);
+    ledger->session = copy_field(result, 5);
+    ledger->role = copy_field(result, 6);
+    ledger->bypasses = *PQgetvalue(result, 0, 7) == 't';
+    PQclear(result);
+    return 0;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+    int i;
+    for (i = 0; i < LEDGER_COUNT; i++)
+        free(ledger->sql[i]);
+    free(ledger->schema);
+    free(ledger->table);
+    free(ledger->user);
+    free(ledger->session);
+    free(ledger->role);
+    memset(ledger, 0, sizeof *ledger);
+}
+
+static void send_text(struct ledger *ledger, const char *text, int count, const char *const *values)
+{
+    char *sql = expand(ledger, text);
+    struct db_statement statement = {.sql = sql, .count = count, .values = values};
+    db_send(ledger->db, &statement);
+    free(sql);
+}
+
+int ledger_create(struct ledger *ledger, const struct config *config, struct error *error)
+{
+    const char *database[2] = {config_service(config), config_environment(config)};
+    size_t i;
+    if (ledger->has_version && ledger->has_tables)
+        return 0;
+    txn_begin(ledger);
+    if (!ledger->has_version)
+        send_text(ledger, create_version, 0, NULL);
+    for (i = 0; !ledger->has_tables && i < sizeof create_tables / sizeof *create_tables; i++)
+        send_text(ledger, create_tables[i], 0, NULL);
+    if (!ledger->has_tables)
+        send_text(ledger, insert_database, 2, database);
+    if (txn_commit(ledger, error) != 0) {
+        error_text(&error->state, "dmlua's own tables could not be made in schema \"%s\"; nothing was changed",
+                   ledger->schema);
+        return -1;
+    }
+    if (!ledger->has_version)
+        ledger->width = 32;
+    ledger->has_version = ledger->has_tables = true;
+    return 0;
+}

@@ -1,0 +1,83 @@
+#ifndef DMLUA_LEDGER_H
+#define DMLUA_LEDGER_H
+
+#include <stdbool.h>
+
+#include "host/db/db.h"
+
+struct config;
+
+/* The version table, Alembic's own, and dmlua's tables beside it: their names, their statements, what stands in them. */
+struct ledger {
+    struct db *db;
+    char *schema;      /* where the version table is or will be */
+    char *table;       /* its bare name */
+    bool has_version;  /* the version table exists */
+    bool has_tables;   /* dmlua's tables exist */
+    int width;         /* characters that a version row holds; 0: any number */
+    char *user;        /* current_user, */
+    char *session;     /* session_user */
+    char *role;        /* and the setting `role` at the start */
+    bool bypasses;     /* the user passes row security: superuser or BYPASSRLS */
+    char *sql[DB_SLOTS];
+};
+
+/* The host's own statements, by the slot under which they are prepared. */
+enum ledger_statement {
+    LEDGER_BEGIN = 1,
+    LEDGER_BEGIN_READ_ONLY,
+    LEDGER_COMMIT,
+    LEDGER_ROLLBACK,
+    LEDGER_LOCK,
+    LEDGER_SETTINGS,       /* tenant setting */
+    LEDGER_CHECK_ROWS,     /* rows joined by ", "; what; direction; finished parts */
+    LEDGER_CHECK_STATE,    /* current_user, session_user, role, tenant setting */
+    LEDGER_VERSION_INSERT, /* id */
+    LEDGER_VERSION_UPDATE, /* new id, old id */
+    LEDGER_VERSION_DELETE, /* id */
+    LEDGER_RECORD,         /* enum ledger_field */
+    LEDGER_PROGRESS_PUT,   /* what, direction, part, state, hash, statements, answers, run */
+    LEDGER_PROGRESS_DROP,  /* what, direction */
+    LEDGER_TENANT_ENTER,   /* tenant setting, id, role */
+    LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
+    LEDGER_INDEX_VALID,    /* quoted name */
+    LEDGER_RESET,
+    LEDGER_GUARD,
+    LEDGER_GUARD_13,
+    LEDGER_COUNT
+};
+
+/* A ledger row's values, in the order of LEDGER_RECORD's parameters. */
+enum ledger_field {
+    FIELD_RUN,
+    FIELD_KIND,
+    FIELD_WHAT,
+    FIELD_PART,
+    FIELD_SERVICE,
+    FIELD_ENVIRONMENT,
+    FIELD_TENANT,
+    FIELD_CLIENT,
+    FIELD_ROWS,
+    FIELD_SHA256,
+    FIELD_OUTCOME,
+    FIELD_REASON,
+    FIELD_NOTE,
+    FIELD_DURATION, /* seconds; null: since the transaction began */
+    FIELD_COUNT
+};
+
+/* Looks for the tables on the connection. One round trip. Owned parts: ledger_close. */
+int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error);
+void ledger_close(struct ledger *ledger);
+/* Makes what is missing, in a transaction of its own. */
+int ledger_create(struct ledger *ledger, const struct config *config, struct error *error);
+/* Sends one of the host's own statements; values may be null when it has none. */
+void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
+                 const struct origin *origin);
+/* Sends the session's own settings: no idle time-out, row security off. */
+void ledger_guard(struct ledger *ledger);
+/* A query of the ledger's tables, outside a transaction block: `{s}` and `{v}` in `text` become the schema and the version table. Owned: PQclear. */
+PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const char *const *values,
+                       struct error *error);
+
+#endif

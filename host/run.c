@@ -1,0 +1,200 @@
+#include "host/run.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "host/config.h"
+#include "host/runner_lock.h"
+
+/* A random UUID, version 4 (RFC 9562). */
+static void make_id(char id[37])
+{
+    unsigned char b[16];
+    if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
+        abort();
+    b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+    b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
+             b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static char *describe_client(void)
+{
+    char host[256] = "?";
+    char *text = NULL;
+    const struct passwd *user = getpwuid(getuid());
+    gethostname(host, sizeof host - 1);
+    error_text(&text, "%s@%s process %ld, dmlua " DMLUA_VERSION, user != NULL ? user->pw_name : "?", host, (long)getpid());
+    return text;
+}
+
+void run_open(struct run *run, struct ledger *ledger, const struct config *config, const char *kind,
+              const struct run_options *options)
+{
+    memset(run, 0, sizeof *run);
+    run->ledger = ledger;
+    run->config = config;
+    run->options = *options;
+    run->kind = kind;
+    run->client = describe_client();
+    run->single = !config_flag(config, "transaction_per_migration");
+    make_id(run->id);
+}
+
+void run_close(struct run *run)
+{
+    run_free_rows(run->rows, run->row_count);
+    parts_free(&run->unfinished);
+    free(run->client);
+    free(run->tenant_role);
+    memset(run, 0, sizeof *run);
+}
+
+void run_free_rows(char **rows, size_t count)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        free(rows[i]);
+    free(rows);
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text);
+    if (copy == NULL)
+        abort();
+    return copy;
+}
+
+int run_read_rows(struct ledger *ledger, char ***rows, size_t *count, struct error *error)
+{
+    PGresult *result;
+    size_t i;
+    *rows = NULL;
+    *count = 0;
+    if (!ledger->has_version)
+        return 0;
+    result = ledger_query(ledger, "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"", 0, NULL, error);
+    if (result == NULL)
+        return -1;
+    *count = (size_t)PQntuples(result);
+    *rows = calloc(*count + 1, sizeof **rows);
+    if (*rows == NULL)
+        abort();
+    for (i = 0; i < *count; i++)
+        (*rows)[i] = copy_text(PQgetvalue(result, (int)i, 0));
+    PQclear(result);
+    return 0;
+}
+
+int run_begin(struct run *run, struct error *error)
+{
+    ledger_guard(run->ledger);
+    if (runner_lock(run, error) != 0 || ledger_create(run->ledger, run->config, error) != 0 ||
+        run_read_rows(run->ledger, &run->rows, &run->row_count, error) != 0)
+        return -1;
+    run->was_empty = run->row_count == 0;
+    return parts_load(run->ledger, &run->unfinished, error);
+}
+
+char *run_rows_text(const struct run *run)
+{
+    char *text = NULL;
+    size_t size = 0, i;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        abort();
+    for (i = 0; i < run->row_count; i++)
+        fprintf(out, "%s%s", i > 0 ? ", " : "", run->rows[i]);
+    fclose(out);
+    return text;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void run_move_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
+                   size_t insert_count)
+{
+    char **rows = calloc(run->row_count + insert_count + 1, sizeof *rows);
+    size_t kept = 0, i, j;
+    if (rows == NULL)
+        abort();
+    for (i = 0; i < run->row_count; i++) {
+        for (j = 0; j < delete_count && strcmp(deletes[j], run->rows[i]) != 0; j++)
+            ;
+        if (j < delete_count)
+            free(run->rows[i]);
+        else
+            rows[kept++] = run->rows[i];
+    }
+    for (i = 0; i < insert_count; i++)
+        rows[kept++] = copy_text(inserts[i]);
+    qsort(rows, kept, sizeof *rows, compare_rows);
+    free(run->rows);
+    run->rows = rows;
+    run->row_count = kept;
+}
+
+/* Alembic's UPDATE is one row that goes and one that comes; what is left over are rows of branches and merges. */
+void run_send_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
+                   size_t insert_count, const struct origin *origin)
+{
+    size_t pairs = delete_count < insert_count ? delete_count : insert_count;
+    size_t i;
+    for (i = 0; i < pairs; i++) {
+        const char *values[2] = {inserts[i], deletes[i]};
+        ledger_send(run->ledger, LEDGER_VERSION_UPDATE, 2, values, origin);
+    }
+    for (i = pairs; i < delete_count; i++)
+        ledger_send(run->ledger, LEDGER_VERSION_DELETE, 1, &deletes[i], origin);
+    for (i = pairs; i < insert_count; i++)
+        ledger_send(run->ledger, LEDGER_VERSION_INSERT, 1, &inserts[i], origin);
+}
+
+void run_send_head(struct run *run, const char *what, const char *direction, int finished)
+{
+    const char *setting = config_get(run->config, "tenant_setting");
+    char count[16];
+    char *rows = run_rows_text(run);
+    const char *values[4] = {rows, what, direction, count};
+    snprintf(count, sizeof count, "%d", finished);
+    ledger_send(run->ledger, LEDGER_LOCK, 0, NULL, NULL);
+    if (run->dirty) {
+        ledger_send(run->ledger, LEDGER_RESET, 0, NULL, NULL);
+        ledger_guard(run->ledger);
+        run->dirty = false;
+    }
+    ledger_send(run->ledger, LEDGER_SETTINGS, 1, &setting, NULL);
+    ledger_send(run->ledger, LEDGER_CHECK_ROWS, 4, values, NULL);
+    free(rows);
+}
+
+void run_record(struct run *run, const char *what, int part, const char *tenant, const char *sha256,
+                const char *outcome, const char *note, double duration)
+{
+    const char *values[FIELD_COUNT] = {0};
+    char part_text[16], duration_text[32];
+    snprintf(part_text, sizeof part_text, "%d", part);
+    snprintf(duration_text, sizeof duration_text, "%.6f", duration);
+    values[FIELD_RUN] = run->id;
+    values[FIELD_KIND] = run->kind;
+    values[FIELD_WHAT] = what;
+    values[FIELD_PART] = part > 0 ? part_text : NULL;
+    values[FIELD_SERVICE] = config_service(run->config);
+    values[FIELD_ENVIRONMENT] = config_environment(run->config);
+    values[FIELD_TENANT] = tenant;
+    values[FIELD_CLIENT] = run->client;
+    values[FIELD_SHA256] = sha256;
+    values[FIELD_OUTCOME] = outcome;
+    values[FIELD_REASON] = run->options.reason;
+    values[FIELD_NOTE] = note;
+    values[FIELD_DURATION] = duration < 0 ? NULL : duration_text;
+    ledger_send(run->ledger, LEDGER_RECORD, FIELD_COUNT, values, NULL);
+}

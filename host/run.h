@@ -1,0 +1,63 @@
+#ifndef DMLUA_RUN_H
+#define DMLUA_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "host/ledger.h"
+#include "host/parts.h"
+
+struct config;
+
+/* What the command line asked of a run. */
+struct run_options {
+    bool accept_changed; /* go on although finished parts' statements have changed */
+    bool abandon;        /* forget unfinished parts */
+    bool no_wait;        /* do not wait for another runner */
+    double lock_wait;    /* seconds to wait for it */
+    const char *reason;  /* for the ledger; may be null */
+};
+
+/* One run of a verb that changes a database. */
+struct run {
+    struct ledger *ledger;
+    const struct config *config;
+    struct run_options options;
+    const char *kind;   /* "upgrade", "downgrade", "stamp" */
+    char id[37];        /* random, of the ledger's rows */
+    char *client;       /* user@host and process, for the ledger */
+    char **rows;        /* the version rows as they now must be, sorted */
+    size_t row_count;
+    bool was_empty;     /* the database had no revision when the run began */
+    bool single;        /* transaction_per_migration = false: one transaction for all */
+    bool in_txn;        /* a single run's transaction is open */
+    bool dirty;         /* a script's own SQL ran: settings may have been left behind */
+    struct part_list unfinished;
+    char *tenant_role;  /* settled by the first loop; "none" for none */
+    bool unconfined;    /* tenant loops run as a role that passes the policies */
+};
+
+/* Fills a new run; run_close frees what it holds. The ledger and the configuration are borrowed. */
+void run_open(struct run *run, struct ledger *ledger, const struct config *config, const char *kind,
+              const struct run_options *options);
+void run_close(struct run *run);
+/* Takes the runner lock, makes dmlua's tables, reads version rows and unfinished parts. */
+int run_begin(struct run *run, struct error *error);
+/* The rows afterwards: `deletes` go, `inserts` come. */
+void run_move_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
+                   size_t insert_count);
+/* The rows joined by ", ". Owned. */
+char *run_rows_text(const struct run *run);
+/* Sends a ledger row. `part` 0: none; duration below 0: since the transaction began. */
+void run_record(struct run *run, const char *what, int part, const char *tenant, const char *sha256,
+                const char *outcome, const char *note, double duration);
+/* Sends the statements that move the version rows. */
+void run_send_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
+                   size_t insert_count, const struct origin *origin);
+/* Sends what stands at the head of every part: lock, settings, the check of the rows. `finished` parts of `what`. */
+void run_send_head(struct run *run, const char *what, const char *direction, int finished);
+/* Reads the version table into a new array of owned strings, sorted. */
+int run_read_rows(struct ledger *ledger, char ***rows, size_t *count, struct error *error);
+void run_free_rows(char **rows, size_t count);
+
+#endif

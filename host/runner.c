@@ -1,0 +1,203 @@
+#include "host/runner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/config.h"
+#include "host/graph.h"
+#include "host/step.h"
+#include "host/txn.h"
+
+static int make_plan(struct run *run, const struct tree *tree, unsigned command, const char *const *targets, size_t count,
+                     struct graph_plan *plan, struct error *error)
+{
+    struct graph_error graph_error = {0};
+    if (graph_plan(tree_graph(tree), command, targets, count, (const char *const *)run->rows, run->row_count, plan,
+                   &graph_error) == 0)
+        return 0;
+    error_set(error, ERROR_USAGE, "%s", graph_error.message);
+    error_text(&error->hint, graph_error.hint ? "%s" : NULL, graph_error.hint);
+    graph_error_clear(&graph_error);
+    return -1;
+}
+
+/* A step that its file cannot take is refused before the first one runs. */
+static int check_scripts(const struct tree *tree, const struct graph_plan *plan, struct error *error)
+{
+    size_t i;
+    for (i = 0; i < plan->step_count; i++) {
+        const struct graph_step *step = &plan->steps[i];
+        if (script_check(tree_find(tree, step->revision), step->up ? "upgrade" : "downgrade", error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static size_t character_count(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++)
+        count += ((unsigned char)*text & 0xc0) != 0x80;
+    return count;
+}
+
+/* Alembic's column holds 32 characters; a longer id must not fail in the middle of a run. */
+static int check_width(const struct run *run, const struct graph_plan *plan, struct error *error)
+{
+    const struct ledger *ledger = run->ledger;
+    size_t i, j;
+    for (i = 0; ledger->width > 0 && i < plan->step_count; i++)
+        for (j = 0; j < plan->steps[i].insert_count; j++) {
+            const char *id = plan->steps[i].inserts[j];
+            if (character_count(id) <= (size_t)ledger->width)
+                continue;
+            error_set(error, ERROR_USAGE, "revision id '%s' has %zu characters, but %s.%s holds %d", id, character_count(id),
+                      ledger->schema, ledger->table, ledger->width);
+            error_text(&error->hint, "ALTER TABLE %s.%s ALTER COLUMN version_num TYPE varchar(255), or give a shorter id",
+                       ledger->schema, ledger->table);
+            return -1;
+        }
+    return 0;
+}
+
+static int drop_parts(struct run *run, struct error *error)
+{
+    size_t i;
+    txn_begin(run->ledger);
+    for (i = 0; i < run->unfinished.count; i++) {
+        const struct part *part = &run->unfinished.parts[i];
+        const char *values[2] = {part->what, part->direction};
+        ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, values, NULL);
+        report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s; what it made stays in the database",
+                   part->number, part->direction, part->what);
+        run_record(run, part->what, part->number, NULL, NULL, "abandoned", part->direction, -1);
+    }
+    if (txn_commit(run->ledger, error) != 0)
+        return -1;
+    parts_free(&run->unfinished);
+    return 0;
+}
+
+/* An unfinished step goes on, or is abandoned; nothing may go back over it. */
+static int check_unfinished(struct run *run, const struct graph_plan *plan, struct error *error)
+{
+    const struct part *part = run->unfinished.count > 0 ? &run->unfinished.parts[0] : NULL;
+    size_t i;
+    if (part == NULL)
+        return 0;
+    if (run->options.abandon)
+        return drop_parts(run, error);
+    if (strcmp(run->kind, part->direction) == 0) {
+        for (i = 0; i < plan->step_count; i++)
+            if (strcmp(plan->steps[i].revision, part->what) == 0)
+                return 0;
+        if (strcmp(run->kind, "upgrade") == 0)
+            return 0;
+    }
+    error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number,
+              part->done ? "done" : "started");
+    error_text(&error->hint, "finish it with `dmlua %s %s`, or forget its parts with --abandon (what they made stays)",
+               part->direction, part->what);
+    return -1;
+}
+
+/* "Running upgrade a -> b, message", Alembic's line. */
+static void log_step(const struct run *run, const struct graph_step *step, const struct script *script)
+{
+    const char *message = script != NULL ? script->message : NULL;
+    bool more = message != NULL && *message != '\0';
+    report_log(REPORT_INFO, "dmlua.migration", "Running %s %s -> %s%s%s",
+               strcmp(run->kind, "stamp") == 0 ? "stamp_revision" : run->kind, step->from, step->to, more ? ", " : "",
+               more ? message : "");
+}
+
+/* Files that are not what they were when they ran. */
+static int warn_changed(struct run *run, const struct tree *tree, struct error *error)
+{
+    PGresult *result = ledger_query(run->ledger,
+                                    "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
+                                    " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+                                    0, NULL, error);
+    int row;
+    if (result == NULL)
+        return -1;
+    for (row = 0; row < PQntuples(result); row++) {
+        const struct script *script = tree_find(tree, PQgetvalue(result, row, 0));
+        if (script == NULL || strcmp(script->sha256, PQgetvalue(result, row, 1)) == 0)
+            continue;
+        report_log(REPORT_WARN, "dmlua.migration",
+                   "%s was changed after %s ran; put it back, or write what is new into a new revision", script->path,
+                   script->revision);
+    }
+    PQclear(result);
+    return 0;
+}
+
+static int commit_single(struct run *run, struct error *error)
+{
+    if (!run->single || !run->in_txn)
+        return 0;
+    run->in_txn = false;
+    return txn_commit(run->ledger, error);
+}
+
+static int carry_out(lua_State *L, struct run *run, const struct tree *tree, const struct graph_plan *plan,
+                     runner_event *event, void *data, struct error *error)
+{
+    size_t i;
+    for (i = 0; i < plan->step_count; i++) {
+        const struct graph_step *step = &plan->steps[i];
+        const struct script *script = tree_find(tree, step->revision);
+        struct timespec began, ended;
+        clock_gettime(CLOCK_MONOTONIC, &began);
+        log_step(run, step, script);
+        if (step_run(L, run, step, script, error) != 0)
+            return -1;
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        if (event != NULL)
+            event(data, step, (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+    }
+    return commit_single(run, error) == 0 ? (int)plan->step_count : -1;
+}
+
+/* Stamping moves the rows and runs nothing: one transaction for all its steps. */
+static int stamp(struct run *run, const struct graph_plan *plan, runner_event *event, void *data, struct error *error)
+{
+    size_t i;
+    if (plan->step_count == 0)
+        return 0;
+    txn_begin(run->ledger);
+    run_send_head(run, "", run->kind, 0);
+    for (i = 0; i < plan->step_count; i++) {
+        const struct graph_step *step = &plan->steps[i];
+        struct origin origin = {.revision = step->revision};
+        log_step(run, step, NULL);
+        run_send_rows(run, step->deletes, step->delete_count, step->inserts, step->insert_count, &origin);
+        run_record(run, step->revision, 0, NULL, NULL, "done", NULL, -1);
+    }
+    if (txn_commit(run->ledger, error) != 0) {
+        error_text(&error->state, "nothing was stamped");
+        return -1;
+    }
+    for (i = 0; i < plan->step_count; i++) {
+        const struct graph_step *step = &plan->steps[i];
+        run_move_rows(run, step->deletes, step->delete_count, step->inserts, step->insert_count);
+        if (event != NULL)
+            event(data, step, 0);
+    }
+    return (int)plan->step_count;
+}
+
+int runner_run(lua_State *L, struct run *run, const struct tree *tree, unsigned command, const char *const *targets,
+               size_t target_count, struct graph_plan *plan, runner_event *event, void *data, struct error *error)
+{
+    bool stamping = strcmp(run->kind, "stamp") == 0;
+    if (run_begin(run, error) != 0 || make_plan(run, tree, command, targets, target_count, plan, error) != 0 ||
+        check_unfinished(run, plan, error) != 0 || check_width(run, plan, error) != 0)
+        return -1;
+    if (stamping)
+        return stamp(run, plan, event, data, error);
+    if (check_scripts(tree, plan, error) != 0 || warn_changed(run, tree, error) != 0)
+        return -1;
+    return carry_out(L, run, tree, plan, event, data, error);
+}

@@ -1,0 +1,215 @@
+#include "host/tenant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/answers.h"
+#include "host/config.h"
+
+/* The list may stand in another service's database: the guide keeps isp's tenants in management. */
+static PGresult *query_elsewhere(struct step *step, const char *service, const char *query, struct error *error)
+{
+    struct config *config = NULL;
+    struct db_statement statement = {.sql = query};
+    struct db *db = NULL;
+    PGresult *result = NULL;
+    if (config_load_sibling(step->run->config, service, &config, error) == 0)
+        db = db_open(config, error);
+    if (db != NULL)
+        result = db_query_alone(db, &statement, error);
+    db_close(db);
+    config_free(config);
+    return result;
+}
+
+static PGresult *run_query(struct step *step, const char *query, struct error *error)
+{
+    const char *service = config_get(step->run->config, "tenants_service");
+    const char *own = config_service(step->run->config);
+    struct db_statement statement = {.sql = query, .origin = {.revision = step->plan->revision}};
+    if (service != NULL && (own == NULL || strcmp(service, own) != 0))
+        return query_elsewhere(step, service, query, error);
+    return db_query(step->run->ledger->db, &statement, error);
+}
+
+static int check_list(struct step *step, const PGresult *result, bool allow_empty, struct error *error)
+{
+    int row;
+    if (PQnfields(result) == 0) {
+        error_set(error, ERROR_USAGE, "tenants_query gives no column: its first one must be the tenant's id");
+        return -1;
+    }
+    for (row = 0; row < PQntuples(result); row++)
+        if (PQgetisnull(result, row, 0)) {
+            error_set(error, ERROR_USAGE, "tenants_query gives NULL as a tenant's id, in row %d", row + 1);
+            error_text(&error->hint, "leave such rows out of tenants_query, or mend them");
+            return -1;
+        }
+    if (PQntuples(result) == 0 && !allow_empty && !step->run->was_empty) {
+        error_set(error, ERROR_USAGE, "tenants_query gives no tenant: the loop would do nothing");
+        error_text(&error->hint, "if that is right, say tenants.each(fn, { allow_empty = true })");
+        return -1;
+    }
+    return 0;
+}
+
+static PGresult *read_list(struct step *step, const char *query, struct error *error)
+{
+    PGresult *result = run_query(step, query, error);
+    if (result == NULL && error->hint == NULL)
+        error_text(&error->hint, "the tenant list comes from the keys tenants_query and tenants_service");
+    return result;
+}
+
+static char *join_ids(const PGresult *result)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    int row;
+    if (out == NULL)
+        abort();
+    for (row = 0; row < PQntuples(result); row++)
+        fprintf(out, "%s\n", PQgetvalue(result, row, 0));
+    fclose(out);
+    return text;
+}
+
+/* Remembers what the loop saw, for the second look before the step ends. */
+static void remember(struct step *step, const char *query, const PGresult *result)
+{
+    if (step->tenants_seen != NULL)
+        return;
+    step->tenants_seen = join_ids(result);
+    step->tenants_from = strdup(query);
+}
+
+PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error)
+{
+    const char *query = from != NULL ? from : config_get(step->run->config, "tenants_query");
+    PGresult *result;
+    if (query == NULL) {
+        error_set(error, ERROR_USAGE, "tenants.each needs the list of tenants: no tenants_query is set");
+        error_text(&error->hint, "set tenants_query (and tenants_service, if it is another service's database)");
+        return NULL;
+    }
+    if (step->kept != NULL) /* an earlier run's part: the list that it saw */
+        return answer_read(&step->recorder.kept);
+    result = read_list(step, query, error);
+    if (result == NULL)
+        return NULL;
+    if (check_list(step, result, allow_empty, error) != 0) {
+        PQclear(result);
+        return NULL;
+    }
+    recorder_answer(&step->recorder, result);
+    remember(step, query, result);
+    return result;
+}
+
+int tenant_check_list(struct step *step, struct error *error)
+{
+    PGresult *result = read_list(step, step->tenants_from, error);
+    char *now;
+    bool same;
+    if (result == NULL)
+        return -1;
+    now = join_ids(result);
+    PQclear(result);
+    same = strcmp(now, step->tenants_seen) == 0;
+    free(now);
+    if (same)
+        return 0;
+    error_set(error, ERROR_BUSY, "the tenant list has changed while tenants.each ran");
+    error_text(&error->hint, "run again: the step is rolled back, and the loop will see the new list");
+    return -1;
+}
+
+/* What the policies do not hold: superusers, BYPASSRLS, and an owner whose tables are not FORCE'd. */
+static const char passes_policies[] =
+    "SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (SELECT FROM pg_catalog.pg_class c"
+    " WHERE c.relrowsecurity AND NOT c.relforcerowsecurity"
+    " AND pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')),"
+    " pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')"
+    " FROM pg_catalog.pg_roles r WHERE r.rolname = coalesce(CAST($1 AS name), current_user)";
+
+static int refuse_role(const char *role, const char *what, const char *hint, struct error *error)
+{
+    error_set(error, ERROR_REFUSED, "TenantIsolationError: tenants.each would run as role %s, %s", role, what);
+    error_text(&error->hint, hint, role);
+    return -1;
+}
+
+/* No role is configured, and the migrator itself passes every policy. */
+static int settle_unconfined(struct run *run, struct error *error)
+{
+    if (strcmp(config_environment(run->config), "development") != 0)
+        return refuse_role(run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
+                           "set tenant_role (or app_role) to a role that the policies hold; %s stays the migrator", error);
+    report_log(REPORT_WARN, "dmlua.tenants", "role %s passes row security and no tenant_role is set: callbacks run unconfined",
+               run->ledger->user);
+    run->unconfined = true;
+    return 0;
+}
+
+static int judge_role(struct run *run, const char *role, const PGresult *result, struct error *error)
+{
+    bool passes, member;
+    if (PQntuples(result) == 0)
+        return refuse_role(role, "which does not exist", "CREATE ROLE %s NOLOGIN, and GRANT it to the migrator", error);
+    passes = *PQgetvalue(result, 0, 0) == 't';
+    member = *PQgetvalue(result, 0, 1) == 't';
+    if (role == NULL)
+        return passes ? settle_unconfined(run, error) : 0;
+    if (!member)
+        return refuse_role(role, "of which the migrator is no member", "GRANT %s TO the migrator", error);
+    if (passes)
+        return refuse_role(role, "which passes row security: nothing would hold a tenant's statements",
+                           "ALTER ROLE %s NOSUPERUSER NOBYPASSRLS, and let it own no tenant table that is not FORCE'd", error);
+    return 0;
+}
+
+int tenant_settle_role(struct step *step, struct error *error)
+{
+    struct run *run = step->run;
+    const char *role = config_get(run->config, "tenant_role");
+    struct db_statement statement = {.sql = passes_policies, .count = 1, .values = &role};
+    PGresult *result;
+    int rc;
+    if (run->tenant_role != NULL || step->kept != NULL)
+        return 0;
+    if (role == NULL)
+        role = config_get(run->config, "app_role");
+    result = db_query(run->ledger->db, &statement, error);
+    if (result == NULL)
+        return -1;
+    rc = judge_role(run, role, result, error);
+    PQclear(result);
+    if (rc == 0)
+        error_text(&run->tenant_role, "%s", role != NULL ? role : "none");
+    return rc;
+}
+
+int tenant_enter(struct step *step, const char *id, struct error *error)
+{
+    struct run *run = step->run;
+    const char *values[3] = {config_get(run->config, "tenant_setting"), id, run->tenant_role};
+    struct origin origin = {.revision = step->plan->revision, .tenant = id};
+    error_text(&step->tenant, "%s", id);
+    if (step->kept == NULL)
+        ledger_send(run->ledger, LEDGER_TENANT_ENTER, 3, values, &origin);
+    return db_failed(run->ledger->db) ? db_await(run->ledger->db, error) : 0;
+}
+
+void tenant_leave(struct step *step)
+{
+    struct run *run = step->run;
+    bool none = run->tenant_role != NULL && strcmp(run->tenant_role, "none") == 0;
+    const char *user = none ? run->ledger->user : run->tenant_role;
+    const char *values[4] = {config_get(run->config, "tenant_setting"), step->tenant, user, run->ledger->role};
+    struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = step->tenant};
+    if (step->kept == NULL)
+        ledger_send(run->ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
+    free(step->tenant);
+    step->tenant = NULL;
+}

@@ -1,0 +1,268 @@
+-- The engine: transactions, checks, records, one runner at a time.
+
+local helper = require "spec.helper"
+
+-- A chain of revisions a, b, c … from their upgrade bodies; a body may be { upgrade, downgrade }.
+local function chain(bodies)
+  local versions, down = {}, nil
+  for i, body in ipairs(bodies) do
+    local id = string.char(96 + i):rep(4)
+    if type(body) == "string" then body = { body } end
+    versions[i] = { revision = id, down = down, upgrade = body[1], downgrade = body[2] }
+    down = id
+  end
+  return versions
+end
+
+local function project(database, bodies, settings)
+  return helper.project { database = database, versions = chain(bodies), settings = settings }
+end
+
+local function rows(database)
+  return helper.value(database, "SELECT coalesce(string_agg(version_num, ',' ORDER BY version_num), '') FROM alembic_version")
+end
+
+local function has(database, relation)
+  return helper.value(database, ("SELECT to_regclass('%s') IS NOT NULL"):format(relation)) == "t"
+end
+
+local function ledger(database)
+  return helper.sql(database, "SELECT kind, what, part, outcome, note FROM dmlua_ledger ORDER BY id")
+end
+
+describe("a step", function()
+  it("runs its script, moves the version row and writes the ledger row in one transaction", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.out)
+    assert.are.equal(0, result.code)
+    assert.truthy(result.err:find("Running upgrade  -> aaaa, aaaa", 1, true))
+    assert.are.equal("aaaa", rows(db))
+    local record = helper.sql(db, [[SELECT r.kind, r.what, r.outcome, r.who, r.environment, length(r.sha256) AS hash,
+      r.xmin = v.xmin AS together FROM dmlua_ledger r, alembic_version v]])
+    assert.are.same({ { kind = "upgrade", what = "aaaa", outcome = "done", who = "owner", environment = "development",
+      hash = "64", together = "t" } }, record)
+  end)
+
+  it("that fails keeps nothing, names the author's line and says where the database stands", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]],
+      'op.execute("CREATE TABLE two (id int)")\nop.execute("SELECT 1/0")\nop.execute("CREATE TABLE three (id int)")' })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("FAILED: division by zero (SQLSTATE 22012)", 1, true))
+    assert.truthy(result.err:find("versions/bbbb.lua:12", 1, true))
+    assert.truthy(result.err:find("database is at aaaa; nothing of bbbb was kept; correct versions/bbbb.lua:12 and run upgrade again",
+      1, true))
+    assert.are.equal("aaaa", rows(db))
+    assert.is_false(has(db, "two"))
+    assert.is_false(has(db, "three"))
+    local last = ledger(db)[2]
+    assert.are.same({ "upgrade", "bbbb", "failed", "22012: division by zero" },
+      { last.kind, last.what, last.outcome, last.note })
+  end)
+
+  it("fails with what the server said first, although the script tripped later over something else", function()
+    local db = helper.database()
+    local folder = project(db, { 'op.execute("SELECT 1/0")\nerror("later")' })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("division by zero", 1, true))
+  end)
+
+  it("cannot hide a failed statement behind pcall", function()
+    local db = helper.database()
+    local folder = project(db, { 'pcall(function() op.get_bind():execute("SELECT 1/0") end)' })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("division by zero", 1, true))
+    assert.are.equal("", rows(db))
+  end)
+
+  it("that breaks a deferred constraint fails at COMMIT and keeps nothing", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE p (id int PRIMARY KEY);"
+      .. "CREATE TABLE c (p int REFERENCES p DEFERRABLE INITIALLY DEFERRED); INSERT INTO c VALUES (1)") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("SQLSTATE 23503", 1, true))
+    assert.is_false(has(db, "c"))
+    assert.are.equal("", rows(db))
+  end)
+
+  it("may not leave another role behind", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("SET ROLE app") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("the script has left the session changed", 1, true))
+    assert.truthy(result.err:find("current_user is app, was owner", 1, true))
+  end)
+
+  it("may not leave a tenant context behind", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("SELECT set_config('app.current_tenant_id', 'acme', false)") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("app.current_tenant_id is set", 1, true))
+  end)
+
+  it("cannot commit in the middle, however it tries", function()
+    local db = helper.database()
+    local folder = project(db, { 'op.execute("CREATE TABLE one (id int)")\nop.execute("DO $$ BEGIN COMMIT; END $$")' })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("2D000", 1, true))
+    assert.is_false(has(db, "one"))
+  end)
+
+  it("does not see the settings that the one before left behind", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("SELECT pg_catalog.set_config('search_path', '', false)") ]],
+      [[ op.execute("CREATE TABLE two (id int)") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.is_true(has(db, "public.two"))
+  end)
+
+  it("goes down as it went up", function()
+    local db = helper.database()
+    local folder = project(db, { { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("DROP TABLE one") ]] },
+      { [[ op.execute("CREATE TABLE two (id int)") ]], [[ op.execute("DROP TABLE two") ]] } })
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    local result = helper.dmlua("downgrade -1", { cwd = folder })
+    assert.truthy(result.err:find("Running downgrade bbbb -> aaaa, bbbb", 1, true))
+    assert.are.equal("aaaa", rows(db))
+    assert.is_false(has(db, "two"))
+    assert.are.equal(0, helper.dmlua("downgrade base", { cwd = folder }).code)
+    assert.are.equal("", rows(db))
+    assert.is_false(has(db, "one"))
+  end)
+
+  it("is not begun when its id does not fit into the version table", function()
+    local db = helper.database()
+    local id = ("x"):rep(33)
+    local folder = helper.project { database = db, versions = { { revision = id } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(2, result.code)
+    assert.truthy(result.err:find("has 33 characters, but public.alembic_version holds 32", 1, true))
+    assert.are.equal("", rows(db))
+  end)
+end)
+
+describe("row security", function()
+  it("is off outside tenant loops: what would touch no row in silence is an error that names the table", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE customers (id int, tenant_id text, status text);"
+      .. "ALTER TABLE customers ENABLE ROW LEVEL SECURITY; ALTER TABLE customers FORCE ROW LEVEL SECURITY;"
+      .. "CREATE POLICY p ON customers USING (tenant_id = current_setting('app.current_tenant_id', true))") ]],
+      [[ op.execute("UPDATE customers SET status = 'active'") ]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("TenantIsolationError: No tenant context set: UPDATE customers outside tenants.each", 1, true))
+    assert.are.equal("aaaa", rows(db))
+  end)
+end)
+
+describe("with transaction_per_migration = false", function()
+  it("a run is one transaction: a late failure takes the early steps back", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("SELECT 1/0") ]] },
+      { transaction_per_migration = "false" })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("nothing of this run was kept", 1, true))
+    assert.is_false(has(db, "one"))
+    assert.are.equal("", rows(db))
+  end)
+
+  it("a run that succeeds is at head", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("CREATE TABLE two (id int)") ]] },
+      { transaction_per_migration = "false" })
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    assert.are.equal("bbbb", rows(db))
+    assert.are.equal("1", helper.value(db, "SELECT count(DISTINCT xmin::text) FROM dmlua_ledger"))
+  end)
+end)
+
+describe("runners", function()
+  it("started together apply each revision once", function()
+    local db = helper.database()
+    local bodies = {}
+    for i = 1, 10 do bodies[i] = ('op.execute("CREATE TABLE t%d (id int)")'):format(i) end
+    local folder = project(db, bodies)
+    local running = {}
+    for i = 1, 4 do running[i] = helper.start("upgrade head", { cwd = folder }) end
+    for i = 1, 4 do
+      local result = running[i].wait()
+      assert.are.equal("", result.code == 0 and "" or result.err)
+    end
+    assert.are.equal("10", helper.value(db, "SELECT count(*) FROM dmlua_ledger WHERE outcome = 'done'"))
+    assert.are.equal("0", helper.value(db, "SELECT count(*) FROM dmlua_ledger WHERE outcome <> 'done'"))
+  end)
+
+  it("wait for one another, or with --no-wait exit with 4 and name the holder", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("SELECT pg_sleep(3)") ]] })
+    local first = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(3)%' AND pid <> pg_backend_pid()"
+        .. " AND datname = current_database()") == "1"
+    end)
+    local second = helper.dmlua("upgrade head --no-wait", { cwd = folder })
+    assert.are.equal(4, second.code)
+    assert.truthy(second.err:find("another runner is at work: process %d+ %(owner"))
+    assert.are.equal(0, first.wait().code)
+  end)
+
+  it("cannot move a database that somebody else has moved since the plan was made", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("SELECT 1") ]], [[ op.get_bind():execute("SELECT pg_sleep(1)") ]], "" })
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function() return has(db, "alembic_version") and rows(db) == "aaaa" end)
+    -- waits for the step's own lock, then moves the row before the next step
+    helper.execute(db, "BEGIN; LOCK TABLE alembic_version IN EXCLUSIVE MODE; UPDATE alembic_version SET version_num = 'gone'; COMMIT")
+    local result = running.wait()
+    assert.are.equal(4, result.code)
+    assert.truthy(result.err:find("the database is not where the plan left it", 1, true))
+  end)
+
+  it("that are killed in the middle of a step leave version, schema and ledger agreeing; running again finishes", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]],
+      'op.execute("CREATE TABLE two (id int)")\nop.execute("SELECT pg_sleep(CASE WHEN EXISTS (SELECT FROM dmlua_ledger WHERE what = \'x\') THEN 0 ELSE 30 END)")' })
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%' AND datname = current_database()") == "1"
+    end)
+    running.kill("KILL")
+    assert.are.equal(137, running.wait().code)
+    helper.eventually(function() -- client_connection_check_interval
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") == "0"
+    end)
+    assert.are.equal("aaaa", rows(db))
+    assert.is_false(has(db, "two"))
+    assert.are.equal(1, #ledger(db))
+    helper.execute(db, "INSERT INTO dmlua_ledger (run_id, kind, what, environment, who, started, duration, outcome)"
+      .. " VALUES (gen_random_uuid(), 'test', 'x', 'x', 'x', now(), '0', 'x')")
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    assert.are.equal("bbbb", rows(db))
+    assert.is_true(has(db, "two"))
+  end)
+
+  it("that are interrupted cancel the statement, roll back and exit with 130", function()
+    local db = helper.database()
+    local folder = project(db, { 'op.execute("CREATE TABLE one (id int)")\nop.execute("SELECT pg_sleep(30)")' })
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%' AND datname = current_database()") == "1"
+    end)
+    running.kill("INT")
+    local result = running.wait(10)
+    assert.are.equal(130, result.code)
+    assert.truthy(result.err:find("database is at base; nothing of aaaa was kept", 1, true))
+    assert.is_false(has(db, "one"))
+  end)
+end)

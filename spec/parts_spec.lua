@@ -1,0 +1,161 @@
+-- Steps that leave their transaction: parts, reruns, what is refused meanwhile.
+
+local helper = require "spec.helper"
+
+local function revision(upgrade)
+  return { revision = "abcd", upgrade = upgrade, downgrade = 'op.execute("DROP TABLE IF EXISTS t")' }
+end
+
+local function project(db, upgrade)
+  return helper.project { database = db, versions = { revision(upgrade) } }
+end
+
+local function rewrite(folder, upgrade)
+  helper.write(folder .. "/versions/abcd.lua", helper.revision(revision(upgrade)))
+end
+
+local function progress(db)
+  return helper.sql(db, "SELECT part, state FROM dmlua_progress ORDER BY part")
+end
+
+local concurrently = [[
+  op.execute("CREATE TABLE t (a int)")
+  op.get_context():autocommit_block(function()
+    op.execute("CREATE INDEX CONCURRENTLY t_a ON t (a)")
+  end)
+  op.execute("COMMENT ON TABLE t IS 'done'")
+]]
+
+local failing = concurrently:gsub("COMMENT ON TABLE t", "COMMENT ON TABLE missing")
+
+describe("a step with parts", function()
+  it("runs what refuses a transaction block alone, and leaves no progress row", function()
+    local db = helper.database()
+    local result = helper.dmlua("upgrade head", { cwd = project(db, concurrently) })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.same({}, progress(db))
+    assert.are.equal("t", helper.value(db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass"))
+    assert.are.same({ { part = "1" }, { part = "2" }, { part = "3" } },
+      helper.sql(db, "SELECT part FROM dmlua_ledger WHERE outcome = 'done' ORDER BY id"))
+    assert.are.equal("abcd", helper.value(db, "SELECT version_num FROM alembic_version"))
+  end)
+
+  it("that fails keeps its finished parts, and a rerun does only the missing ones", function()
+    local db = helper.database()
+    local folder = project(db, failing)
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    assert.truthy(result.err:find("database is at base; parts 1 to 2 of abcd was kept", 1, true)
+      or result.err:find("database is at base; parts 1 to 2 of abcd were kept", 1, true))
+    assert.are.same({ { part = "1", state = "done" }, { part = "2", state = "done" } }, progress(db))
+    local current = helper.dmlua("current", { cwd = folder })
+    assert.truthy(current.out:find("(+ abcd, part 2 done)", 1, true))
+    rewrite(folder, concurrently)
+    local again = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", again.code == 0 and "" or again.err)
+    assert.are.same({}, progress(db))
+    assert.are.equal("done", helper.value(db, "SELECT obj_description('t'::regclass)"))
+  end)
+
+  it("refuses downgrade and stamp until it is finished or abandoned", function()
+    local db = helper.database()
+    local folder = project(db, failing)
+    helper.dmlua("upgrade head", { cwd = folder })
+    for _, verb in ipairs { "downgrade base", "stamp head" } do
+      local result = helper.dmlua(verb, { cwd = folder })
+      assert.are.equal(3, result.code)
+      assert.truthy(result.err:find("upgrade of abcd is unfinished", 1, true))
+      assert.truthy(result.err:find("--abandon", 1, true))
+    end
+    local result = helper.dmlua("stamp head --abandon", { cwd = folder })
+    assert.are.equal(0, result.code)
+    assert.truthy(result.err:find("what it made stays in the database", 1, true))
+    assert.are.same({}, progress(db))
+  end)
+
+  it("whose finished statements have changed is refused, showing both, unless that is accepted", function()
+    local db = helper.database()
+    local folder = project(db, failing)
+    helper.dmlua("upgrade head", { cwd = folder })
+    rewrite(folder, (concurrently:gsub("%(a int%)", "(a int, b int)")))
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(3, result.code)
+    assert.truthy(result.err:find("CREATE TABLE t (a int)", 1, true))
+    assert.truthy(result.err:find("CREATE TABLE t (a int, b int)", 1, true))
+    assert.are.equal(0, helper.dmlua("upgrade head --accept-changed", { cwd = folder }).code)
+    assert.are.equal("abcd", helper.value(db, "SELECT version_num FROM alembic_version"))
+  end)
+
+  it("gets the answers of its finished parts' reads again", function()
+    local db = helper.database()
+    local body = [[
+      op.execute("CREATE TABLE IF NOT EXISTS t (a int)")
+      local row = op.get_bind():execute("SELECT 7 AS n, NULL::text AS nothing, 'x y' AS word, clock_timestamp()::text AS now"):fetchone()
+      assert(row.nothing == nil and row.n == 7 and row.word == "x y")
+      op.get_context():autocommit_block(function() op.execute("CREATE INDEX CONCURRENTLY t_a ON t (a)") end)
+      op.execute("CREATE TABLE seen AS SELECT CAST(:now AS text) AS now", { now = row.now })
+      op.execute("SELECT 1/0")
+    ]]
+    local folder = project(db, body)
+    assert.are.equal(1, helper.dmlua("upgrade head", { cwd = folder }).code)
+    local kept = helper.value(db, "SELECT answers FROM dmlua_progress WHERE part = 1")
+    rewrite(folder, (body:gsub('op.execute%("SELECT 1/0"%)', "")))
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.truthy(kept:find(helper.value(db, "SELECT now FROM seen"), 1, true))
+  end)
+
+  it("finds an index that a killed run left invalid, drops it and builds it again", function()
+    local db = helper.database()
+    local folder = project(db, concurrently)
+    -- what a run killed within CREATE INDEX CONCURRENTLY leaves: part 1 done, part 2 started, an invalid index
+    helper.execute(db, "CREATE TABLE blocker (a int)")
+    local holder = helper.start({ "--help" }, { cwd = folder })
+    holder.wait()
+    rewrite(folder, (concurrently:gsub('"COMMENT', '"SELECT 1/0; COMMENT')))
+    assert.are.equal(1, helper.dmlua("upgrade head", { cwd = folder }).code)
+    helper.execute(db, "UPDATE dmlua_progress SET state = 'started' WHERE part = 2;"
+      .. " UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_a'::regclass")
+    local before = helper.value(db, "SELECT 't_a'::regclass::oid")
+    rewrite(folder, concurrently)
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.truthy(result.err:find("was left invalid by an earlier run", 1, true))
+    assert.are_not.equal(before, helper.value(db, "SELECT 't_a'::regclass::oid"))
+    assert.are.equal("t", helper.value(db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass"))
+  end)
+
+  it("killed while CREATE INDEX CONCURRENTLY waits is finished by the next run", function()
+    local db = helper.database()
+    local folder = project(db, concurrently)
+    rewrite(folder, (concurrently:gsub('op.execute%("CREATE TABLE t %(a int%)"%)', "")))
+    helper.execute(db, "SET ROLE owner; CREATE TABLE t (a int)")
+    local connection = helper.connect(db.postgres)
+    connection:exec("BEGIN")
+    connection:exec("INSERT INTO t VALUES (1)") -- CREATE INDEX CONCURRENTLY waits for this transaction
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND NOT indisvalid") == "1"
+    end)
+    running.kill("KILL")
+    running.wait()
+    connection:exec("COMMIT")
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'owner' AND datname = current_database()") == "0"
+    end)
+    assert.are.equal("", helper.value(db, "SELECT coalesce(string_agg(version_num, ','), '') FROM alembic_version"))
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.equal("t", helper.value(db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass"))
+    assert.are.same({}, progress(db))
+  end)
+
+  it("cannot be cut inside a transaction that is the whole run's", function()
+    local db = helper.database()
+    local folder = helper.project { database = db, versions = { revision(concurrently) },
+      settings = { transaction_per_migration = "false" } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(3, result.code)
+    assert.is_nil(helper.value(db, "SELECT to_regclass('t')"))
+  end)
+end)
