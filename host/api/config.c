@@ -28,7 +28,7 @@ static const char *option(lua_State *L, const char *name)
 /* load{file=, service=, environment=, url=} → config */
 static int module_load(lua_State *L)
 {
-    struct config_options options;
+    struct config_options options = {0};
     struct error error = {0};
     struct config **box;
     luaL_checktype(L, 1, LUA_TTABLE);
