@@ -55,8 +55,11 @@ static int check_id(const struct graph_source *source, struct graph_error *error
 
 static const char *const *copy_names(struct graph *graph, const char *const *names, size_t count)
 {
-    const char **copy = pool_take(&graph->pool, count, sizeof *copy);
+    const char **copy;
     size_t i;
+    if (count == 0)
+        return NULL;
+    copy = pool_take(&graph->pool, count, sizeof *copy);
     for (i = 0; i < count; i++)
         copy[i] = pool_text(&graph->pool, names[i]);
     return copy;

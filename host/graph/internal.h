@@ -36,8 +36,9 @@ struct node {
 
 struct name {
     const char *text;
-    uint32_t node;
-    bool label;
+    uint32_t hash;
+    uint32_t node : 31;
+    uint32_t label : 1;
 };
 
 /* The neighbours of node n are items[start[n]] to items[start[n + 1] - 1], each once. */
@@ -142,10 +143,14 @@ struct walk {
     bool stop_at_end;
     uint32_t end;
     bool too_far;
+    long done; /* steps */
 };
 int walk_run(const struct graph *graph, struct walk *walk, struct graph_error *error);
+/* Says how far one could have gone. */
+void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_error *error);
 
 /* target.c */
+int fail_relative(const struct identifier *id, struct graph_error *error);
 int target_upgrade(const struct graph *graph, const char *target, const struct set *rows, bool stop_at_end,
                    struct set *targets, struct graph_error *error);
 /* Fills the revision to go down to, and the name of the branch to stay on ("" for none). */

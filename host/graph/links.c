@@ -64,9 +64,14 @@ static int check_labels(struct graph *graph, struct graph_error *error)
     return result;
 }
 
+struct loops {
+    struct text ids, lines;
+};
+
 /* What one pass over all names found wrong. */
 struct faults {
-    struct text missing, loops, depends_loops, suggestions;
+    struct text missing, suggestions;
+    struct loops down, depends;
 };
 
 static void add_missing(const struct graph *graph, uint32_t n, const char *wanted, struct faults *faults)
@@ -78,10 +83,12 @@ static void add_missing(const struct graph *graph, uint32_t n, const char *wante
         name_suggest(graph, wanted, &faults->suggestions);
 }
 
-static void add_loop(const struct graph *graph, uint32_t n, struct text *loops)
+static void add_loop(const struct graph *graph, uint32_t n, struct loops *loops)
 {
-    text_add(loops, "%s", loops->length > 0 ? ", " : "");
-    node_show(graph, n, loops);
+    text_add(&loops->ids, "%s%s", loops->ids.length > 0 ? ", " : "", graph->nodes[n].id);
+    text_add(&loops->lines, "\n  ");
+    node_show(graph, n, &loops->lines);
+    text_add(&loops->lines, " names itself");
 }
 
 /* Writes the nodes that n names to `items`, each once, and says how many. `faults` may be null: told already. */
@@ -99,7 +106,7 @@ static uint32_t resolve_names(const struct graph *graph, uint32_t n, bool depend
             last[name->node] = n + 1;
             items[written++] = name->node;
         } else if (faults != NULL && found && name->node == n) {
-            add_loop(graph, n, depends ? &faults->depends_loops : &faults->loops);
+            add_loop(graph, n, depends ? &faults->depends : &faults->down);
         } else if (faults != NULL && !found) {
             add_missing(graph, n, names[i], faults);
         }
@@ -151,23 +158,33 @@ static struct links links_reverse(const struct graph *graph, const struct links 
     return reverse;
 }
 
+static int fail_loops(struct loops *loops, const char *kind, const char *field, struct graph_error *error)
+{
+    graph_hint(error, "a revision cannot come after itself: correct its %s", field);
+    return graph_fail(error, "%s is detected in revisions (%s)%s", kind, loops->ids.at, loops->lines.at);
+}
+
+static int fail_missing(const struct faults *faults, struct graph_error *error)
+{
+    const char *suggestions = faults->suggestions.length > 0 ? faults->suggestions.at : "";
+    graph_hint(error, "%s%sbring the missing file back, or correct down_revision or depends_on in the file named",
+               suggestions, *suggestions != '\0' ? " Else " : "");
+    return graph_fail(error, "%s", faults->missing.at);
+}
+
 static int report_faults(struct faults *faults, struct graph_error *error)
 {
     int result = 0;
-    if (faults->loops.length > 0) {
-        result = graph_fail(error, "Self-loop is detected in revisions (%s)", faults->loops.at);
-        graph_hint(error, "a revision cannot come after itself: correct its down_revision");
-    } else if (faults->depends_loops.length > 0) {
-        result = graph_fail(error, "Dependency self-loop is detected in revisions (%s)", faults->depends_loops.at);
-        graph_hint(error, "a revision cannot depend on itself: correct its depends_on");
-    } else if (faults->missing.length > 0) {
-        result = graph_fail(error, "%s", faults->missing.at);
-        graph_hint(error, "%s%sbring the missing file back, or correct down_revision or depends_on in the file named",
-                   faults->suggestions.length > 0 ? faults->suggestions.at : "",
-                   faults->suggestions.length > 0 ? " Else " : "");
-    }
-    free(faults->loops.at);
-    free(faults->depends_loops.at);
+    if (faults->down.ids.length > 0)
+        result = fail_loops(&faults->down, "Self-loop", "down_revision", error);
+    else if (faults->depends.ids.length > 0)
+        result = fail_loops(&faults->depends, "Dependency self-loop", "depends_on", error);
+    else if (faults->missing.length > 0)
+        result = fail_missing(faults, error);
+    free(faults->down.ids.at);
+    free(faults->down.lines.at);
+    free(faults->depends.ids.at);
+    free(faults->depends.lines.at);
     free(faults->missing.at);
     free(faults->suggestions.at);
     return result;

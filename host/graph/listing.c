@@ -67,16 +67,74 @@ int graph_current(const struct graph *graph, const char *const *rows, size_t row
     return result;
 }
 
+/* LABEL@ keeps to the ends that lie on that branch. */
+static int keep_labelled(const struct graph *graph, const struct identifier *id, struct set *ends,
+                         struct graph_error *error)
+{
+    struct branch branch;
+    size_t i, kept = 0;
+    if (id->label == NULL)
+        return 0;
+    if (branch_open(graph, id->label, &branch, error) != 0)
+        return -1;
+    for (i = 0; i < ends->count; i++)
+        if (branch.kin.has[ends->items[i]])
+            ends->items[kept++] = ends->items[i];
+    ends->count = kept;
+    branch_close(&branch);
+    return 0;
+}
+
+/* So many down from each of `ends`. */
+static int walk_back(const struct graph *graph, const struct identifier *id, const struct set *ends,
+                      struct set *starts, struct graph_error *error)
+{
+    size_t i;
+    for (i = 0; i < ends->count; i++) {
+        struct walk walk = {.from = ends->items[i], .steps = id->steps};
+        if (walk_run(graph, &walk, error) != 0)
+            return -1;
+        if (walk.too_far) {
+            walk_hint(graph, &walk, error);
+            return fail_relative(id, error);
+        }
+        if (walk.end != NODE_BASE)
+            set_add(starts, walk.end);
+    }
+    return 0;
+}
+
+/* -N and LABEL@-N: so many down from each head (of the branch). */
+static int resolve_back(const struct graph *graph, const struct identifier *id, struct set *set,
+                        struct graph_error *error)
+{
+    struct set heads;
+    int result;
+    set_open(&heads, graph);
+    result = resolve_all(graph, "heads", id->relative, &heads, error);
+    if (result == 0)
+        result = keep_labelled(graph, id, &heads, error);
+    if (result == 0)
+        result = walk_back(graph, id, &heads, set, error);
+    set_close(&heads);
+    return result;
+}
+
 int graph_resolve(const struct graph *graph, const char *text, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error)
 {
+    struct identifier id;
     struct set set;
     int result;
     set_open(&set, graph);
+    identifier_parse(&id, graph, text);
     if (strcmp(text, "current") == 0)
         result = resolve_rows(graph, rows, row_count, &set, error);
+    else if (id.symbol == NULL && id.steps < 0)
+        result = resolve_back(graph, &id, &set, error);
     else
         result = resolve_all(graph, text, text, &set, error);
+    identifier_free(&id);
     set_list(&set, list);
     if (result != 0)
         graph_list_free(list);
@@ -129,23 +187,6 @@ static int range_end(const struct graph *graph, const struct range *range, const
     return resolve_all(graph, "heads", range->end, ends, error);
 }
 
-/* -N as a start: so many down from each end. */
-static int range_back(const struct graph *graph, const struct identifier *id, const struct set *ends,
-                      struct set *starts, struct graph_error *error)
-{
-    size_t i;
-    for (i = 0; i < ends->count; i++) {
-        struct walk walk = {.from = ends->items[i], .steps = id->steps};
-        if (walk_run(graph, &walk, error) != 0)
-            return -1;
-        if (walk.too_far)
-            return graph_fail(error, "Relative revision %s didn't produce %s migrations", id->relative, id->relative + 1);
-        if (walk.end != NODE_BASE)
-            set_add(starts, walk.end);
-    }
-    return 0;
-}
-
 static int range_ends(const struct graph *graph, struct range *range, struct set *starts, struct set *ends,
                       struct graph_error *error)
 {
@@ -154,12 +195,14 @@ static int range_ends(const struct graph *graph, struct range *range, struct set
     identifier_parse(&id, graph, range->start);
     if (strcmp(range->start, "current") == 0)
         set_copy(starts, &range->rows);
-    else if (id.symbol != NULL && *id.symbol != '\0')
+    else if (*range->start != '\0' && (id.symbol != NULL || id.steps >= 0))
         result = resolve_all(graph, range->start, range->start, starts, error);
     if (result == 0)
         result = range_end(graph, range, starts, ends, error);
+    if (result == 0)
+        result = keep_labelled(graph, &id, ends, error);
     if (result == 0 && id.symbol == NULL && id.steps < 0)
-        result = range_back(graph, &id, ends, starts, error);
+        result = walk_back(graph, &id, ends, starts, error);
     identifier_free(&id);
     return result;
 }
@@ -168,27 +211,6 @@ static int fail_range(const struct range *range, struct graph_error *error)
 {
     return graph_fail(error, "Requested range %s:%s does not refer to ancestor/descendant revisions along the same branch",
                       range->start, range->end);
-}
-
-/* LABEL@… as a start keeps to the ends that lie on that branch. */
-static int keep_labelled(const struct graph *graph, const char *start, struct set *ends, struct graph_error *error)
-{
-    struct identifier id;
-    struct branch branch;
-    size_t i, kept = 0;
-    int result = 0;
-    identifier_parse(&id, graph, start);
-    if (id.label != NULL)
-        result = branch_open(graph, id.label, &branch, error);
-    for (i = 0; id.label != NULL && result == 0 && i < ends->count; i++)
-        if (branch.kin.has[ends->items[i]])
-            ends->items[kept++] = ends->items[i];
-    if (id.label != NULL && result == 0) {
-        ends->count = kept;
-        branch_close(&branch);
-    }
-    identifier_free(&id);
-    return result;
 }
 
 /* Ancestors of the ends that are no ancestors of the starts, the starts themselves, and of these what descends from
@@ -203,8 +225,6 @@ static int choose_range(const struct graph *graph, struct range *range, struct s
     set_open(&below, graph);
     set_open(&above, graph);
     result = range_ends(graph, range, &starts, &ends, error);
-    if (result == 0)
-        result = keep_labelled(graph, range->start, &ends, error);
     if (result == 0)
         result = check_overlap(graph, &ends, false, error);
     if (result == 0)

@@ -14,45 +14,54 @@ static uint32_t hash(const char *text)
     return value ^ value >> 15;
 }
 
-static uint32_t *slot_of(const struct graph *graph, const char *text)
+/* Where `text` stands, or the free place where it would. */
+static uint32_t *slot_of(const struct graph *graph, const char *text, uint32_t value)
 {
     uint32_t mask = graph->table_size - 1;
-    uint32_t i = hash(text) & mask;
-    while (graph->table[i] != 0 && strcmp(graph->names[graph->table[i] - 1].text, text) != 0)
-        i = (i + 1) & mask;
+    uint32_t i = value & mask;
+    for (; graph->table[i] != 0; i = (i + 1) & mask) {
+        const struct name *name = &graph->names[graph->table[i] - 1];
+        if (name->hash == value && strcmp(name->text, text) == 0)
+            break;
+    }
     return &graph->table[i];
 }
 
 static void table_grow(struct graph *graph)
 {
-    uint32_t i;
+    uint32_t n, i;
     graph->table_size = graph->table_size > 0 ? graph->table_size * 2 : 64;
     free(graph->table);
     graph->table = memory_take(graph->table_size, sizeof *graph->table);
-    for (i = 0; i < graph->name_count; i++)
-        *slot_of(graph, graph->names[i].text) = i + 1;
+    for (n = 0; n < graph->name_count; n++) {
+        i = graph->names[n].hash & (graph->table_size - 1);
+        while (graph->table[i] != 0)
+            i = (i + 1) & (graph->table_size - 1);
+        graph->table[i] = n + 1;
+    }
 }
 
 bool name_put(struct graph *graph, const char *text, uint32_t node, bool label)
 {
+    uint32_t value = hash(text);
     uint32_t *slot;
     if (graph->name_count * 2 >= graph->table_size)
         table_grow(graph);
-    slot = slot_of(graph, text);
+    slot = slot_of(graph, text, value);
     if (*slot != 0)
         return false;
     if (graph->name_count == graph->name_capacity) {
         graph->name_capacity = graph->name_capacity > 0 ? graph->name_capacity * 2 : 64;
         graph->names = memory_grow(graph->names, graph->name_capacity, sizeof *graph->names);
     }
-    graph->names[graph->name_count] = (struct name){text, node, label};
+    graph->names[graph->name_count] = (struct name){text, value, node, label};
     *slot = ++graph->name_count;
     return true;
 }
 
 const struct name *name_find(const struct graph *graph, const char *text)
 {
-    uint32_t found = graph->table_size > 0 ? *slot_of(graph, text) : 0;
+    uint32_t found = graph->table_size > 0 ? *slot_of(graph, text, hash(text)) : 0;
     return found > 0 ? &graph->names[found - 1] : NULL;
 }
 

@@ -306,8 +306,11 @@ static int split_ranges(const struct graph *graph, enum graph_command command, c
 {
     size_t i;
     for (i = 0; i < count; i++) {
-        if (command == GRAPH_DOWNGRADE && strchr(targets[i], ':') == NULL)
+        if (command == GRAPH_DOWNGRADE && strchr(targets[i], ':') == NULL) {
+            graph_hint(error, "no database is read with --sql, so say where it stands: dmlua downgrade --sql FROM:%s",
+                       targets[i]);
             return graph_fail(error, "downgrade with --sql requires <fromrev>:<torev>");
+        }
         if (split_range(graph, targets[i], rows, &ends[i], error) != 0)
             return -1;
     }

@@ -128,7 +128,7 @@ static int fail_ambiguous(const struct graph *graph, const char *prefix, const s
         text_add(&lines, "\n  and %zu more", matches->count - shown);
     graph_fail(error, "Can't locate revision identified by '%s': Multiple revisions start with '%s': %s%s", prefix,
                prefix, names.at, matches->count > shown ? "..." : "");
-    graph_hint(error, "type one more character; these begin so:%s", lines.at);
+    graph_hint(error, "type more of it; these begin so:%s", lines.at);
     free(names.at);
     free(lines.at);
     return -1;
@@ -141,6 +141,8 @@ static int fail_unknown(const struct graph *graph, const char *text, struct grap
     graph_fail(error, "Can't locate revision identified by '%s'", text);
     if (suggestion.length > 0)
         graph_hint(error, "%s", suggestion.at);
+    else if (strpbrk(text, ", ") != NULL)
+        graph_hint(error, "one identifier names one revision; only stamp and merge take several, as words of their own");
     else
         graph_hint(error, "no revision or branch label begins with it; `dmlua history` lists them all");
     free(suggestion.at);

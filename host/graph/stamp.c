@@ -6,13 +6,12 @@
 /* What `stamp` moves: the rows on the line of any target, dependencies counted, and where to. */
 struct stamp {
     struct set destinations;
-    struct set rows;      /* rows that a target has to do with, in row order */
-    const char **names;   /* their ids */
-    size_t name_count;
+    struct set rows;    /* those that a target has to do with */
+    const char **names; /* their ids */
 };
 
 /* Adds the rows that are ancestors or descendants of what `tests` holds; of an empty set, all. */
-static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows, bool *related)
+static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows, struct set *related)
 {
     struct set above, below;
     size_t i;
@@ -24,20 +23,22 @@ static void add_related(const struct graph *graph, const struct set *tests, cons
     set_follow(&below, &graph->needs);
     for (i = 0; i < rows->count; i++) {
         uint32_t row = rows->items[i];
-        related[row] = related[row] || tests->count == 0 || above.has[row] || below.has[row];
+        if (tests->count == 0 || above.has[row] || below.has[row])
+            set_add(related, row);
     }
     set_close(&above);
     set_close(&below);
 }
 
 /* The label of LABEL@SYMBOL narrows what is moved, so its own revision counts too. */
-static int add_label(const struct graph *graph, const char *target, struct set *tests, struct graph_error *error)
+static int add_label(const struct graph *graph, const char *target, const struct set *rows, struct set *tests,
+                     struct graph_error *error)
 {
     struct identifier id;
     uint32_t node;
     int result = 0;
     identifier_parse(&id, graph, target);
-    if (id.label != NULL && (labels_known(graph) || strcmp(id.symbol != NULL ? id.symbol : "", "base") != 0)) {
+    if (id.label != NULL && rows->count > 0) {
         result = resolve_name(graph, id.label, NULL, &node, error);
         if (result == 0)
             set_add(tests, node);
@@ -47,7 +48,7 @@ static int add_label(const struct graph *graph, const char *target, struct set *
 }
 
 static int add_target(const struct graph *graph, const char *target, const struct set *rows, struct stamp *stamp,
-                      bool *related, struct graph_error *error)
+                      struct graph_error *error)
 {
     struct set tests;
     int result;
@@ -56,9 +57,9 @@ static int add_target(const struct graph *graph, const char *target, const struc
     if (result == 0)
         set_copy(&stamp->destinations, &tests);
     if (result == 0)
-        result = add_label(graph, target, &tests, error);
+        result = add_label(graph, target, rows, &tests, error);
     if (result == 0)
-        add_related(graph, &tests, rows, related);
+        add_related(graph, &tests, rows, &stamp->rows);
     set_close(&tests);
     return result;
 }
@@ -77,22 +78,16 @@ static void rename_error(struct graph_error *error)
 static int choose_targets(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
                           struct stamp *stamp, struct graph_error *error)
 {
-    const struct graph *graph = planning->graph;
-    bool *related = memory_take(graph->count, sizeof *related);
     size_t i;
-    int result = 0;
-    for (i = 0; i < count && result == 0; i++)
-        result = add_target(graph, targets[i], rows, stamp, related, error);
-    rename_error(error);
+    for (i = 0; i < count; i++)
+        if (add_target(planning->graph, targets[i], rows, stamp, error) != 0) {
+            rename_error(error);
+            return -1;
+        }
     stamp->names = pool_take(planning->pool, rows->count, sizeof *stamp->names);
-    for (i = 0; i < rows->count && result == 0; i++) {
-        if (!related[rows->items[i]])
-            continue;
-        set_add(&stamp->rows, rows->items[i]);
-        stamp->names[stamp->name_count++] = graph->nodes[rows->items[i]].id;
-    }
-    free(related);
-    return result;
+    for (i = 0; i < stamp->rows.count; i++)
+        stamp->names[i] = planning->graph->nodes[stamp->rows.items[i]].id;
+    return 0;
 }
 
 /* Is any of the rows reached from `node` along `links`? */
@@ -119,7 +114,7 @@ static struct graph_step *add_stamp_step(struct planning *planning, const struct
     size_t i;
     step->to = graph->nodes[node].id;
     if (moves)
-        step->from = plan_join(planning, stamp->names, stamp->name_count);
+        step->from = plan_join(planning, stamp->names, stamp->rows.count);
     for (i = 0; moves && i < stamp->rows.count; i++)
         if (planning->present[stamp->rows.items[i]])
             plan_delete(planning, step, stamp->rows.items[i]);

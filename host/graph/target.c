@@ -3,12 +3,11 @@
 
 #include "host/graph/internal.h"
 
-/* Alembic's words. "+0" is told as "0", like there. */
-static int fail_relative(const struct identifier *id, struct graph_error *error)
+/* Alembic's words; "+0" is told as "0", like there. */
+int fail_relative(const struct identifier *id, struct graph_error *error)
 {
-    const char *digits = id->relative + 1;
     return graph_fail(error, "Relative revision %s didn't produce %s migrations",
-                      id->steps == 0 ? "0" : id->relative, id->steps == 0 ? "0" : digits);
+                      id->steps == 0 ? "0" : id->relative, id->steps == 0 ? "0" : id->relative + 1);
 }
 
 /* The applied revisions on the branch that no other of them comes after. */
@@ -91,11 +90,12 @@ static int walk_upgrade(const struct graph *graph, const struct identifier *id, 
     walk->branch = branch;
     if (result != 0 || walk_run(graph, walk, error) != 0)
         return -1;
-    if (walk->too_far && id->symbol == NULL)
+    if (!walk->too_far && (walk->end != NODE_BASE || walk->stop_at_end))
+        return 0;
+    walk_hint(graph, walk, error);
+    if (id->symbol == NULL)
         return fail_relative(id, error);
-    if (walk->too_far || (walk->end == NODE_BASE && walk->steps < 0))
-        return graph_fail(error, "Walked too far: %s has no revision to name", target);
-    return 0;
+    return graph_fail(error, "Walked too far: there is no revision %s", target);
 }
 
 static int target_relative(const struct graph *graph, const struct identifier *id, const char *target,
@@ -104,8 +104,10 @@ static int target_relative(const struct graph *graph, const struct identifier *i
     struct walk walk = {.steps = id->steps, .stop_at_end = stop_at_end};
     struct branch branch = {0};
     int result = 0;
-    if (id->symbol == NULL && id->steps <= 0)
+    if (id->symbol == NULL && id->steps <= 0) {
+        graph_hint(error, id->steps == 0 ? "+1 is the next revision" : "to go down: dmlua downgrade %s", id->relative);
         return fail_relative(id, error);
+    }
     if (id->label != NULL)
         result = branch_open(graph, id->label, &branch, error);
     if (result == 0)
@@ -192,8 +194,10 @@ static int downgrade_relative(const struct graph *graph, const struct identifier
     struct walk walk = {.steps = id->steps};
     struct branch branch = {0};
     int result;
-    if (id->symbol == NULL && id->steps >= 0)
+    if (id->symbol == NULL && id->steps >= 0) {
+        graph_hint(error, id->steps == 0 ? "-1 is the revision before" : "to go up: dmlua upgrade %s", id->relative);
         return fail_relative(id, error);
+    }
     if (id->symbol == NULL)
         result = find_row(graph, id, rows, &walk.from, label, error);
     else
@@ -203,9 +207,11 @@ static int downgrade_relative(const struct graph *graph, const struct identifier
     walk.branch = branch.label != NULL ? &branch : NULL;
     if (result == 0)
         result = walk_run(graph, &walk, error);
-    if (result == 0 && walk.too_far)
+    if (result == 0 && (walk.too_far || (walk.end == NODE_BASE && walk.steps >= 0))) {
+        walk_hint(graph, &walk, error);
         result = id->symbol == NULL ? fail_relative(id, error)
-                                    : graph_fail(error, "Walked too far: %s is not in the tree", target);
+                                    : graph_fail(error, "Walked too far: there is no revision %s", target);
+    }
     *node = walk.end;
     branch_close(&branch);
     return result;

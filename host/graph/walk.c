@@ -75,7 +75,18 @@ int walk_run(const struct graph *graph, struct walk *walk, struct graph_error *e
             walk->too_far = !walk->stop_at_end;
             break;
         }
+        walk->done++;
     }
     set_close(&next);
     return result;
+}
+
+void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_error *error)
+{
+    const char *from = walk->from == NODE_BASE ? "base" : graph->nodes[walk->from].id;
+    const char *where = walk->steps > 0 ? "above" : "below";
+    if (walk->done == 0)
+        graph_hint(error, "there is nothing %s %s", where, from);
+    else
+        graph_hint(error, "only %ld step%s can be gone %s %s", walk->done, walk->done == 1 ? "" : "s", where, from);
 }
