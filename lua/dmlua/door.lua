@@ -3,6 +3,7 @@
 -- asserted; anyone else is refused. It costs no round trip.
 
 local arguments = require "dmlua.arguments"
+local block = require "dmlua.block"
 local errors = require "dmlua.errors"
 local guard = require "dmlua.guard"
 local quote = require "dmlua.quote"
@@ -17,48 +18,48 @@ DECLARE
   found record;
   unforced oid[] := '{}';
 BEGIN
-  FOR found IN EXECUTE %s USING %s LOOP
+  FOR found IN EXECUTE {probe} USING {tables} LOOP
     IF NOT found.owned THEN
       RAISE EXCEPTION USING ERRCODE = 'ZD006',
-        MESSAGE = format('TenantIsolationError: role %%s may not see all rows of %%s', current_user, found.name),
+        MESSAGE = format('TenantIsolationError: role %s may not see all rows of %s', current_user, found.name),
         DETAIL = json_build_object('table', found.name, 'checks', ARRAY['across_tenants'])::text,
-        HINT = format('Run migrations as the owner of %%s (GRANT %%I TO %%I) or with a role that has BYPASSRLS.',
+        HINT = format('Run migrations as the owner of %s (GRANT %I TO %I) or with a role that has BYPASSRLS.',
           found.name, found.owner, current_user);
     END IF;
     IF found.forced THEN
       SET CONSTRAINTS ALL IMMEDIATE;
-      EXECUTE format('ALTER TABLE %%s NO FORCE ROW LEVEL SECURITY', found.id::regclass);
+      EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', found.id::regclass);
       unforced := unforced || found.id;
     END IF;
   END LOOP;
-  PERFORM set_config(%s, unforced::text, true);
+  PERFORM set_config({setting}, unforced::text, true);
 END
 ]]
 
 local closing = [[
 
 DECLARE
-  remembered text := current_setting(%s, true);
+  remembered text := current_setting({setting}, true);
   id oid;
 BEGIN
   IF coalesce(remembered, '') = '' THEN
     RAISE EXCEPTION USING ERRCODE = 'ZD007',
       MESSAGE = 'TenantIsolationError: what op.across_tenants had to put back was forgotten',
-      DETAIL = json_build_object('table', %s, 'checks', ARRAY['across_tenants'])::text,
+      DETAIL = json_build_object('table', {names}, 'checks', ARRAY['across_tenants'])::text,
       HINT = 'Do not RESET or DISCARD settings inside op.across_tenants.';
   END IF;
   FOREACH id IN ARRAY remembered::oid[] LOOP
     CONTINUE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = id);
     SET CONSTRAINTS ALL IMMEDIATE;
-    EXECUTE format('ALTER TABLE %%s FORCE ROW LEVEL SECURITY', id::regclass);
+    EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', id::regclass);
     IF NOT (SELECT relforcerowsecurity FROM pg_catalog.pg_class WHERE oid = id) THEN
       RAISE EXCEPTION USING ERRCODE = 'ZD007',
-        MESSAGE = format('TenantIsolationError: row security of %%s is not forced again', id::regclass),
+        MESSAGE = format('TenantIsolationError: row security of %s is not forced again', id::regclass),
         DETAIL = json_build_object('table', id::regclass::text, 'checks', ARRAY['across_tenants'])::text,
-        HINT = format('ALTER TABLE %%s FORCE ROW LEVEL SECURITY', id::regclass);
+        HINT = format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', id::regclass);
     END IF;
   END LOOP;
-  PERFORM set_config(%s, '', true);
+  PERFORM set_config({setting}, '', true);
 END
 ]]
 
@@ -71,12 +72,14 @@ end
 -- A name, or { name, schema = … }.
 local function read_table(entry)
   if type(entry) == "string" then return { entry } end
-  if record.plain(entry) and type(entry[1]) == "string" then
-    local given = arguments.read("op.across_tenants", { { "table", "name" }, options = { schema = "name" } },
-      entry[1], { schema = entry.schema })
-    return { given.table, schema = given.schema }
+  if not record.plain(entry) then return nil end
+  local options = {}
+  for key, value in pairs(entry) do
+    if key ~= 1 then options[key] = value end
   end
-  return nil
+  local given = arguments.read("op.across_tenants", { { "table", "name" }, options = { schema = "name" } }, entry[1],
+    options)
+  return { given.table, schema = given.schema }
 end
 
 arguments.kind("tables", function(value)
@@ -90,9 +93,11 @@ arguments.kind("tables", function(value)
   return tables
 end)
 
---- The doors of one step.
-function M.new(step)
-  local bind, doors, seen = step.bind, {}, {}
+--- The doors of one step: always the same object, which counts them and knows their tables.
+function M.of(step)
+  if step.doors then return step.doors end
+  local bind, doors, seen, count = step.bind, {}, {}, 0
+  step.doors = doors
 
   local function mark(texts)
     for _, text in ipairs(texts) do
@@ -103,28 +108,27 @@ function M.new(step)
     bind:mark("across_tenants", table.concat(seen, ", "))
   end
 
-  --- Runs `fn` between two statements, the first of which shows the rows of all tenants of these tables to the
-  --- migrator.
+  --- Runs `fn` between two statements, the first of which shows the migrator the rows of all tenants of these tables.
   --- When `fn` raises, the transaction is lost, and the door with it.
   function doors.open(tables, fn)
+    if step.in_autocommit then
+      arguments.fail("op.across_tenants", "needs a transaction: it cannot stand inside an autocommit_block")
+    end
     local file, line = errors.where()
     local texts = table_texts(tables)
-    step.doors = (step.doors or 0) + 1
-    local setting = quote.literal("dmlua.door_" .. step.doors)
-    local before = opening:format(quote.dollar(guard.sql.door), quote.literals(texts), setting)
-    bind:send(quote.block(before), nil, file, line)
+    count = count + 1
+    local setting = quote.literal("dmlua.door_" .. count)
+    local values = { probe = quote.dollar(guard.sql.door), tables = quote.literals(texts), setting = setting,
+      names = quote.literal(table.concat(texts, ", ")) }
+    bind:send(block.statement(opening, values), nil, file, line)
     mark(texts)
     fn()
-    local names = quote.literal(table.concat(texts, ", "))
-    bind:send(quote.block(closing:format(setting, names, setting)), nil, file, line)
+    bind:send(block.statement(closing, values), nil, file, line)
   end
 
   --- across_tenants({tables}, fn)
   function doors.across_tenants(...)
     local given = arguments.read("op.across_tenants", { { "tables", "tables" }, { "fn", "function" } }, ...)
-    if step.in_autocommit then
-      arguments.fail("op.across_tenants", "needs a transaction: it cannot stand inside an autocommit_block")
-    end
     doors.open(given.tables, given.fn)
   end
 

@@ -1,0 +1,262 @@
+-- The guards as SQL: DO blocks that look with the probes of dmlua.guard and raise, or mend and look again. They hold
+-- inside the step's own transaction and cost no round trip.
+--
+-- What is raised: SQLSTATE class ZD, a message that begins with "TenantIsolationError: ", the failed checks as one JSON
+-- object in DETAIL, the repair in HINT. What was changed comes back as a notice that begins with "dmlua: ".
+
+local block = require "dmlua.block"
+local guard = require "dmlua.guard"
+local json = require "dmlua.json"
+local quote = require "dmlua.quote"
+
+local M = {}
+
+local declarations = [[
+
+DECLARE
+  target regclass := to_regclass({table});
+  findings json;
+  finding record;
+  changes text[] := '{}';
+  cast_type text;
+  amount bigint;
+BEGIN
+  IF target IS NULL OR (SELECT relkind NOT IN ('r', 'p') FROM pg_catalog.pg_class WHERE oid = target) THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD001',
+      MESSAGE = format('TenantIsolationError: there is no table %s', {table}),
+      DETAIL = json_build_object('table', {table}, 'checks', ARRAY['table_missing'])::text,
+      HINT = 'Create it first; the schema is an option of the call.';
+  END IF;
+]]
+
+local ending = [[
+  IF cardinality(changes) > 0 THEN
+    RAISE NOTICE USING MESSAGE = format('dmlua: %s: %s', target, array_to_string(changes, '; '));
+  END IF;
+END
+]]
+
+-- findings := what the probe answers.
+local look = [[
+  EXECUTE 'SELECT coalesce(json_agg(f), ''[]'') FROM (' || {probe} || ') AS f' INTO findings USING {arguments};
+]]
+
+local mend = [[
+  FOR finding IN
+    SELECT f->>'repair' AS repair FROM json_array_elements(findings) AS f WHERE f->>'repair' IS NOT NULL
+  LOOP
+    EXECUTE finding.repair;
+    changes := changes || finding.repair;
+  END LOOP;
+]]
+
+local complain = [[
+  IF json_array_length(findings) > 0 THEN
+    RAISE EXCEPTION USING ERRCODE = {code},
+      MESSAGE = 'TenantIsolationError: '
+        || (SELECT string_agg(f->>'detail', '; ') FROM json_array_elements(findings) AS f),
+      DETAIL = json_build_object('table', {table},
+        'checks', (SELECT json_agg(f->'failed') FROM json_array_elements(findings) AS f))::text,
+      HINT = (SELECT string_agg(h.hint, ' ' ORDER BY h.place) FROM (
+        SELECT f.value->>'hint' AS hint, min(f.place) AS place
+        FROM json_array_elements(findings) WITH ORDINALITY AS f(value, place) GROUP BY 1) AS h);
+  END IF;
+]]
+
+-- A table's names as the templates want them. What an author wrote is put in by the one pass of block.fill and never
+-- read again as a template.
+local function fill(template, place, values)
+  values.table = quote.literal(quote.qualified(place.schema, place.table))
+  values.name, values.column = quote.literal(place.table), quote.literal(place.column)
+  return block.fill(template, values)
+end
+
+-- Looks with a probe and complains; when `mending`, first carries out the repairs that the findings bring.
+local function check(place, probe, arguments, code, mending)
+  local template = look .. (mending and mend .. look or "") .. complain
+  local values = { probe = quote.dollar(guard.sql[probe]), arguments = arguments, code = quote.literal(code) }
+  return fill(template, place, values)
+end
+
+local function text_or_null(text)
+  return text and quote.literal(text) or "NULL::text"
+end
+
+local function statement(place, ...)
+  return quote.block(fill(declarations, place, {}) .. table.concat({ ... }) .. ending)
+end
+
+local function column_check(place)
+  local arguments = ("target, %s, %s"):format(quote.literal(place.column), text_or_null(place.type))
+  return check(place, "tenant_column", arguments, "ZD002")
+end
+
+--- The tenant column is there, of this type (where one is given), and not nullable.
+function M.assert_column(place)
+  return statement(place, column_check(place))
+end
+
+-- The failing statement's own effects are undone when its handler begins, and the raise undoes the handler's.
+local refuse_rows = [[
+    EXCEPTION WHEN not_null_violation THEN
+      IF (SELECT relforcerowsecurity FROM pg_catalog.pg_class WHERE oid = target) THEN
+        EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', target);
+      END IF;
+      EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE {condition} LIMIT 1001) AS r', target, {column})
+        INTO amount;
+      RAISE EXCEPTION USING ERRCODE = 'ZD002',
+        MESSAGE = format('TenantIsolationError: %s rows of %s have no %s',
+          CASE WHEN amount > 1000 THEN 'more than 1000' ELSE amount::text END, target, {column}),
+        DETAIL = json_build_object('table', {table}, 'checks', ARRAY['tenant_column_null'], 'rows', amount)::text,
+        HINT = format('Say whose they are: guards.ensure_tenant_column(%s, { backfill = "SQL expression" }).',
+          to_json({name}::text));
+    END;
+]]
+
+local add_column = [[
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                 WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+    BEGIN
+      EXECUTE format('ALTER TABLE %s ADD COLUMN %I {type}{null}', target, {column});
+{refuse}
+    changes := changes || format('column %s {type} added', {column});
+  END IF;
+]]
+
+local fill_column = [[
+  IF NOT (SELECT attnotnull FROM pg_catalog.pg_attribute
+          WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+    EXECUTE {update};
+    GET DIAGNOSTICS amount = ROW_COUNT;
+    IF amount > 0 THEN
+      changes := changes || format('%s filled in in %s rows', {column}, amount);
+    END IF;
+  END IF;
+]]
+
+local forbid_null = [[
+  IF NOT (SELECT attnotnull FROM pg_catalog.pg_attribute
+          WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+    BEGIN
+      EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, {column});
+{refuse}
+    changes := changes || format('%s made NOT NULL', {column});
+  END IF;
+]]
+
+-- A type stands inside a text that format() reads.
+local function inside_format(sql)
+  return (sql:gsub("'", "''"):gsub("%%", "%%%%"))
+end
+
+local function add_column_text(place, null)
+  return fill(add_column, place, { type = inside_format(place.type or place.default_type), null = null,
+    refuse = fill(refuse_rows, place, { condition = "true" }) })
+end
+
+--- The first statement of ensure_tenant_column with rows to fill: the column is there, nullable if it is new.
+function M.add_column(place)
+  return statement(place, add_column_text(place, ""))
+end
+
+--- Fills in the tenant of the rows that have none.
+function M.fill_column(place, expression)
+  local name, column = quote.qualified(place.schema, place.table), quote.ident(place.column)
+  local update = ("UPDATE %s SET %s = (%s) WHERE %s IS NULL"):format(name, column, expression, column)
+  return statement(place, fill(fill_column, place, { update = quote.literal(update) }))
+end
+
+--- The column is there, filled and NOT NULL; on rows without a tenant it is refused, with their number.
+function M.ensure_column(place, is_there)
+  local forbid = fill(forbid_null, place, { refuse = fill(refuse_rows, place, { condition = "%I IS NULL" }) })
+  return statement(place, is_there and "" or add_column_text(place, " NOT NULL"), forbid, column_check(place))
+end
+
+local function index_check(place, wanted, mending)
+  local arguments = ("target, %s::json"):format(quote.literal(json.encode(wanted)))
+  return check(place, "tenant_indexes", arguments, "ZD003", mending)
+end
+
+--- The wanted indexes: a list of {columns, is_unique, optional, name}.
+function M.assert_indexes(place, wanted)
+  return statement(place, index_check(place, wanted))
+end
+
+function M.ensure_indexes(place, wanted)
+  return statement(place, index_check(place, wanted, true))
+end
+
+local function role_check(place, mending)
+  if not place.app_role then return "" end
+  local schema = "(SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = target)"
+  return check(place, "app_role", quote.literal(place.app_role) .. ", " .. schema, "ZD005", mending)
+end
+
+local find_type = [[
+  EXECUTE {cast} INTO cast_type USING target, {column};
+]]
+
+local function isolation_check(place, mending)
+  local arguments = ("target, %s, %s, %s, cast_type"):format(quote.literal(place.column), quote.literal(place.setting),
+    text_or_null(place.app_role))
+  return fill(find_type, place, { cast = quote.dollar(guard.sql.cast_type) })
+    .. check(place, "tenant_isolation", arguments, "ZD004", mending)
+end
+
+--- Column, row security, policy and the application role's rights are as they have to be.
+function M.assert_isolation(place)
+  return statement(place, column_check(place), role_check(place), isolation_check(place))
+end
+
+function M.ensure_isolation(place)
+  return statement(place, column_check(place), role_check(place, true), isolation_check(place, true))
+end
+
+local role_declarations = [[
+
+DECLARE
+  findings json;
+  finding record;
+  changes text[] := '{}';
+  target text := {schema};
+BEGIN
+]]
+
+--- The application role is there, cannot pass policies and may use the schema.
+function M.ensure_role(role, schema)
+  local name = quote.literal(quote.ident(schema))
+  local arguments = ("%s, to_regnamespace(%s)::oid"):format(quote.literal(role), name)
+  local place = { table = schema, column = "" }
+  return quote.block(block.fill(role_declarations, { schema = name })
+    .. check(place, "app_role", arguments, "ZD005", true) .. ending)
+end
+
+local drop = [[
+  FOR finding IN
+    SELECT c.oid::regclass AS id, c.relname || '_tenant_isolation' AS policy, c.relrowsecurity, c.relforcerowsecurity
+    FROM pg_catalog.pg_class c
+    WHERE c.oid IN (SELECT target::oid UNION SELECT relid::oid FROM pg_partition_tree(target)) ORDER BY c.oid
+  LOOP
+    IF EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = finding.id AND polname = finding.policy) THEN
+      EXECUTE format('DROP POLICY %I ON %s', finding.policy, finding.id);
+      changes := changes || format('policy %I dropped', finding.policy);
+    END IF;
+    IF finding.relrowsecurity OR finding.relforcerowsecurity THEN
+      EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY', finding.id);
+      changes := changes || format('row security of %s turned off', finding.id);
+    END IF;
+  END LOOP;
+]]
+
+--- Row security and the tenant's policy are gone.
+function M.drop_isolation(place)
+  return statement(place, drop)
+end
+
+--- Says that no row security is set up here, and why.
+function M.leave_open(place, why)
+  local notice = ("  changes := ARRAY[%s];\n"):format(quote.literal("no row security is set up here (" .. why .. ")"))
+  return statement(place, place.check_column and column_check(place) or "", notice)
+end
+
+return M

@@ -1,0 +1,412 @@
+local helper = require "spec.helper"
+local guard = require "dmlua.guard"
+local step = require "spec.step"
+
+describe("guards", function()
+  local database, owner, app, settings, bind
+
+  setup(function()
+    database = helper.database()
+    owner = helper.connect(database.owner)
+    app = helper.connect(database.app)
+  end)
+
+  before_each(function()
+    settings = { app_role = "app" }
+    bind = step.runner(owner, settings)
+    owner:exec "DROP SCHEMA IF EXISTS public CASCADE"
+    owner:exec "CREATE SCHEMA public"
+    owner:exec "GRANT USAGE ON SCHEMA public TO PUBLIC"
+    owner:exec "SET row_security = off"
+    owner:notices()
+  end)
+
+  local function run(script)
+    step.run(bind, script)
+  end
+
+  -- What the guards said they changed.
+  local function changes()
+    local texts = {}
+    for i, notice in ipairs(owner:notices()) do texts[i] = notice.message end
+    return texts
+  end
+
+  local function refusal(script)
+    local ok, message = pcall(step.run, bind, script)
+    assert.is_false(ok, "nothing was refused")
+    return message
+  end
+
+  local function isolated(type_name)
+    owner:exec(("CREATE TABLE t (id serial PRIMARY KEY, tenant_id %s NOT NULL, email text)"):format(type_name))
+    run [[guards.ensure_tenant_isolation("t")]]
+  end
+
+  local function policy()
+    return owner:exec([[SELECT polname, polpermissive, polcmd, polroles::text AS roles,
+      pg_get_expr(polqual, polrelid) AS seen, pg_get_expr(polwithcheck, polrelid) AS written
+      FROM pg_policy WHERE polrelid = 't'::regclass]]).rows
+  end
+
+  local function as_tenant(id)
+    app:exec("SELECT set_config('app.current_tenant_id', $1, false)", { id })
+  end
+
+  describe("ensure_tenant_isolation", function()
+    it("turns row security on, forces it, makes one policy for all and grants DML to the application role", function()
+      isolated "varchar(255)"
+      local row = owner:exec("SELECT relrowsecurity AS on, relforcerowsecurity AS forced FROM pg_class"
+        .. " WHERE oid = 't'::regclass").rows[1]
+      assert.is_true(row.on and row.forced)
+      local policies = policy()
+      assert.equal(1, #policies)
+      assert.equal("t_tenant_isolation", policies[1].polname)
+      assert.is_true(policies[1].polpermissive)
+      assert.same({ "*", "{0}" }, { policies[1].polcmd, policies[1].roles })
+      assert.equal(policies[1].seen, policies[1].written)
+      for _, privilege in ipairs { "SELECT", "INSERT", "UPDATE", "DELETE" } do
+        assert.is_true(owner:exec("SELECT has_table_privilege('app', 't', $1) AS may", { privilege }).rows[1].may)
+      end
+    end)
+
+    it("lets the application role see and write only the rows of the tenant that is set", function()
+      isolated "varchar(255)"
+      as_tenant "a"
+      app:exec "INSERT INTO t (tenant_id, email) VALUES ('a', 'x'), ('a', 'y')"
+      assert.has_error(function() app:exec "INSERT INTO t (tenant_id) VALUES ('b')" end)
+      as_tenant "b"
+      assert.equal(0, #app:exec("SELECT * FROM t").rows)
+      assert.equal(0, app:exec("UPDATE t SET email = 'z'").rowcount)
+      as_tenant ""
+      assert.equal(0, #app:exec("SELECT * FROM t").rows)
+      as_tenant "a"
+      assert.equal(2, #app:exec("SELECT * FROM t").rows)
+    end)
+
+    it("changes nothing and says nothing the second time", function()
+      for _, type_name in ipairs { "varchar(255)", "text", "uuid", "bigint", "integer", "char(8)", "name" } do
+        isolated(type_name)
+        assert.equal(1, #changes(), type_name)
+        local before = owner:exec("SELECT oid::int8 AS id FROM pg_policy").rows[1].id
+        run [[guards.validate_tenant_isolation("t")
+              guards.assert_tenant_isolation("t")]]
+        assert.same({}, changes(), type_name)
+        assert.equal(before, owner:exec("SELECT oid::int8 AS id FROM pg_policy").rows[1].id)
+        owner:exec "DROP TABLE t"
+      end
+    end)
+
+    it("casts the setting to the column's type without its length, which would match other tenants", function()
+      for type_name, cut in pairs { ["varchar(5)"] = "acme1-evil", ["char(5)"] = "acme1-evil", short = "acme1-evil" } do
+        if type_name == "short" then owner:exec "CREATE DOMAIN short AS varchar(5)" end
+        isolated(type_name)
+        as_tenant "acme1"
+        app:exec "INSERT INTO t (tenant_id) VALUES ('acme1')"
+        assert.equal(1, #app:exec("SELECT * FROM t").rows, type_name)
+        as_tenant(cut)
+        assert.equal(0, #app:exec("SELECT * FROM t").rows, type_name)
+        owner:exec "DROP TABLE t"
+      end
+    end)
+
+    it("writes the shape that uses the tenant's index", function()
+      isolated "uuid"
+      run [[guards.ensure_tenant_indexes("t")]]
+      owner:exec "ALTER TABLE t NO FORCE ROW LEVEL SECURITY"
+      owner:exec("INSERT INTO t (tenant_id) SELECT ('00000000-0000-0000-0000-' || lpad((g % 500)::text, 12, '0'))::uuid"
+        .. " FROM generate_series(1, 20000) g")
+      owner:exec "ANALYZE t"
+      as_tenant "00000000-0000-0000-0000-000000000007"
+      local plan = {}
+      for i, row in ipairs(app:exec("EXPLAIN SELECT * FROM t").rows) do plan[i] = row["QUERY PLAN"] end
+      assert.truthy(table.concat(plan, "\n"):find("idx_t_tenant_id", 1, true), table.concat(plan, "\n"))
+    end)
+
+    it("replaces a policy of its name with another definition", function()
+      for _, wrong in ipairs {
+        "USING (true)", "USING (tenant_id = current_setting('app.current_tenant_id', true))",
+        "TO app USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar))",
+        "FOR SELECT USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar))",
+        "USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar(5)))",
+        "USING (tenant_id = (SELECT nullif(current_setting('app.other', true), '')::varchar))",
+        "USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar) OR true)",
+      } do
+        owner:exec "CREATE TABLE t (tenant_id varchar(255) NOT NULL)"
+        owner:exec("CREATE POLICY t_tenant_isolation ON t " .. wrong)
+        local message = refusal [[guards.assert_tenant_isolation("t")]]
+        assert.truthy(message.detail:find("policy_differs", 1, true), wrong)
+        run [[guards.ensure_tenant_isolation("t")
+              guards.assert_tenant_isolation("t")]]
+        assert.equal(1, #policy())
+        owner:exec "DROP TABLE t"
+      end
+    end)
+
+    it("refuses a table on which another permissive policy opens rows, and names it", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      owner:exec 'CREATE POLICY "all of it" ON t FOR SELECT USING (true)'
+      owner:exec "CREATE POLICY narrow ON t AS RESTRICTIVE USING (tenant_id <> 'x')"
+      local message = refusal [[guards.ensure_tenant_isolation("t")]]
+      assert.equal("ZD004", message.sqlstate)
+      local expected = 'TenantIsolationError: t has permissive policies beside the tenant\'s: "all of it"'
+      assert.truthy(message.message:find(expected, 1, true), message.message)
+      assert.same({ table = "t", checks = { "policy_widens" } }, require("dmlua.json").decode(message.detail))
+      assert.truthy(message.hint:find("RESTRICTIVE", 1, true))
+    end)
+
+    it("refuses a table without tenant column, or with one that may be NULL", function()
+      owner:exec "CREATE TABLE t (id int)"
+      assert.truthy(refusal([[guards.ensure_tenant_isolation("t")]]).detail:find("tenant_column_missing", 1, true))
+      owner:exec "ALTER TABLE t ADD COLUMN tenant_id text"
+      local message = refusal [[guards.ensure_tenant_isolation("t")]]
+      assert.equal("ZD002", message.sqlstate)
+      assert.truthy(message.detail:find("tenant_column_nullable", 1, true))
+      assert.truthy(message.hint:find("guards.ensure_tenant_column", 1, true))
+    end)
+
+    it("refuses what is no table", function()
+      owner:exec "CREATE VIEW v AS SELECT 1 AS tenant_id"
+      for _, name in ipairs { "nothing", "v" } do
+        assert.equal("ZD001", refusal(("guards.ensure_tenant_isolation(%q)"):format(name)).sqlstate)
+      end
+    end)
+
+    it("refuses an application role that is missing or passes every policy", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      settings.app_role = "nobody here"
+      local message = refusal [[guards.ensure_tenant_isolation("t")]]
+      assert.equal("ZD005", message.sqlstate)
+      assert.truthy(message.message:find('the application role "nobody here" does not exist', 1, true))
+      settings.app_role = "bypass"
+      assert.truthy(refusal([[guards.ensure_tenant_isolation("t")]]).detail:find("app_role_bypasses", 1, true))
+    end)
+
+    it("grants the use of the schema and of serial sequences", function()
+      owner:exec "CREATE SCHEMA billing"
+      owner:exec "CREATE TABLE billing.t (id serial, tenant_id text NOT NULL)"
+      run [[guards.ensure_tenant_isolation("t", { schema = "billing" })]]
+      as_tenant "a"
+      app:exec "INSERT INTO billing.t (tenant_id) VALUES ('a')"
+      owner:exec "DROP SCHEMA billing CASCADE"
+    end)
+
+    it("works for names with capitals, blanks, quotes and reserved words", function()
+      for _, name in ipairs { "Order", "two words", 'a"b', "it's", "user", "größe", "{table}", "%s" } do
+        bind.settings.tenant_column = "Tenant " .. name
+        step.run(bind, [[op.create_table(..., sa.Column((...), sa.Integer), sa.Column("Tenant " .. ..., sa.Text,
+          { nullable = false }))
+          guards.ensure_tenant_column(...)
+          guards.ensure_tenant_indexes(..., { ... })
+          guards.ensure_tenant_isolation(...)]], name)
+        owner:notices()
+        step.run(bind, [[guards.ensure_tenant_indexes(..., { ... })
+          guards.ensure_tenant_isolation(...)]], name)
+        assert.same({}, changes(), name)
+      end
+    end)
+
+    it("isolates the partitions of a table too", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL, at date NOT NULL) PARTITION BY RANGE (at)"
+      owner:exec "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')"
+      run [[guards.ensure_tenant_isolation("t")]]
+      changes()
+      owner:exec "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
+      assert.truthy(refusal([[guards.assert_tenant_isolation("t")]]).message:find("row security of t2 is off", 1, true))
+      run [[guards.ensure_tenant_isolation("t")]]
+      assert.equal(3, #owner:exec("SELECT 1 FROM pg_policy").rows)
+      changes()
+      run [[guards.ensure_tenant_isolation("t")]]
+      assert.same({}, changes())
+    end)
+
+    it("refuses a table whose policy's name would be cut", function()
+      local name = ("x"):rep(50)
+      owner:exec(("CREATE TABLE %s (tenant_id text NOT NULL)"):format(name))
+      local message = refusal(("guards.ensure_tenant_isolation(%q)"):format(name))
+      assert.truthy(message.detail:find("policy_name_too_long", 1, true))
+    end)
+
+    it("makes no policy where the environment has none, and says so", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      settings.rls = false
+      run [[guards.ensure_tenant_isolation("t")]]
+      assert.same({ "dmlua: t: no row security is set up here (skip_rls_setup)" }, changes())
+      assert.same({}, policy())
+      settings.isolation = "none"
+      owner:exec "CREATE TABLE plain (id int)"
+      run [[guards.ensure_tenant_isolation("plain")]]
+      assert.same({ "dmlua: plain: no row security is set up here (isolation = none)" }, changes())
+    end)
+
+    it("follows the configured tenant column and setting", function()
+      settings.tenant_column, settings.tenant_setting = "organization_id", "app.org"
+      owner:exec "CREATE TABLE t (organization_id uuid NOT NULL)"
+      run [[guards.ensure_tenant_isolation("t")]]
+      assert.truthy(policy()[1].seen:find("organization_id = .*app.org.*::uuid"))
+    end)
+
+    it("is undone by drop_tenant_isolation", function()
+      isolated "text"
+      changes()
+      run [[guards.drop_tenant_isolation("t")]]
+      assert.same({ "dmlua: t: policy t_tenant_isolation dropped; row security of t turned off" }, changes())
+      assert.same({}, policy())
+    end)
+  end)
+
+  describe("ensure_tenant_column", function()
+    it("adds the column, NOT NULL, to an empty table, of the configured type or the guide's", function()
+      owner:exec "CREATE TABLE t (id int)"
+      run [[guards.ensure_tenant_column("t")]]
+      assert.same({ "dmlua: t: column tenant_id character varying(255) added" }, changes())
+      settings.tenant_type = "uuid"
+      owner:exec "CREATE TABLE u (id int)"
+      run [[guards.ensure_tenant_column("u")
+            guards.assert_tenant_column("u")
+            guards.ensure_tenant_column("u")]]
+      assert.same({ "dmlua: u: column tenant_id uuid added" }, changes())
+    end)
+
+    it("refuses rows without a tenant, with their number, also where forced row security hides them", function()
+      for _, forced in ipairs { false, true } do
+        owner:exec "CREATE TABLE t (id int, tenant_id text)"
+        owner:exec "INSERT INTO t VALUES (1, 'a'), (2, NULL), (3, NULL)"
+        if forced then owner:exec "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY" end
+        local message = refusal [[guards.ensure_tenant_column("t")]]
+        assert.equal("ZD002", message.sqlstate)
+        assert.truthy(message.message:find("TenantIsolationError: 2 rows of t have no tenant_id", 1, true))
+        assert.truthy(message.hint:find("backfill", 1, true))
+        owner:exec "DROP TABLE t"
+      end
+      owner:exec "CREATE TABLE t (id int)"
+      owner:exec "INSERT INTO t SELECT generate_series(1, 2000)"
+      assert.truthy(refusal([[guards.ensure_tenant_column("t")]]).message:find("more than 1000 rows of t", 1, true))
+    end)
+
+    it("fills rows in by an expression, also where forced row security hides them", function()
+      owner:exec "CREATE TABLE t (id int, owner_name text)"
+      owner:exec "INSERT INTO t VALUES (1, 'a'), (2, 'b')"
+      owner:exec "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+      owner:exec "BEGIN"
+      run [[guards.ensure_tenant_column("t", { backfill = "owner_name || '{x} %s'" })]]
+      owner:exec "COMMIT"
+      assert.same({
+        "dmlua: t: column tenant_id character varying(255) added", "dmlua: t: tenant_id filled in in 2 rows",
+        "dmlua: t: tenant_id made NOT NULL",
+      }, changes())
+      assert.is_true(owner:exec("SELECT relforcerowsecurity AS f FROM pg_class WHERE oid = 't'::regclass").rows[1].f)
+      assert.same({ across_tenants = "t" }, bind.marks)
+      owner:exec "ALTER TABLE t NO FORCE ROW LEVEL SECURITY"
+      assert.equal("a{x} %s", owner:exec("SELECT tenant_id FROM t WHERE id = 1").rows[1].tenant_id)
+    end)
+
+    it("refuses a backfill that leaves rows without a tenant", function()
+      owner:exec "CREATE TABLE t (id int)"
+      owner:exec "INSERT INTO t VALUES (1), (2)"
+      owner:exec "BEGIN"
+      local message = refusal [[guards.ensure_tenant_column("t", { backfill = "CASE id WHEN 1 THEN 'a' END" })]]
+      owner:exec "ROLLBACK"
+      assert.truthy(message.message:find("1 rows of t have no tenant_id", 1, true))
+    end)
+
+    it("refuses a column of another type, and a type that is none", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      local message = refusal [[guards.ensure_tenant_column("t", { type = sa.UUID() })]]
+      assert.truthy(message.message:find("t.tenant_id is text, not UUID", 1, true))
+      run [[guards.ensure_tenant_column("t", { type = sa.Text })]]
+      settings.tenant_type = "uid"
+      assert.truthy(refusal([[guards.assert_tenant_column("t")]]).detail:find("tenant_type_unknown", 1, true))
+    end)
+  end)
+
+  describe("ensure_tenant_indexes", function()
+    local function indexes()
+      local found = {}
+      for i, row in ipairs(owner:exec("SELECT indexdef FROM pg_indexes WHERE tablename = 't' ORDER BY 1").rows) do
+        found[i] = row.indexdef:gsub("^CREATE ", ""):gsub(" USING btree", ""):gsub("public%.", "")
+      end
+      return found
+    end
+
+    it("makes the guide's indexes, once", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL, name text, email text, created_at date)"
+      run [[guards.ensure_tenant_indexes("t", { "name", "email" }, { unique = { "email" } })]]
+      assert.same({ "INDEX idx_t_tenant_created ON t (tenant_id, created_at)", "INDEX idx_t_tenant_id ON t (tenant_id)",
+        "INDEX idx_t_tenant_name ON t (tenant_id, name)", "UNIQUE INDEX idx_t_tenant_email ON t (tenant_id, email)",
+      }, indexes())
+      assert.equal(1, #changes())
+      run [[guards.ensure_tenant_indexes("t", { "name", "email" }, { unique = { "email" } })
+            guards.assert_tenant_indexes("t", { "name" })]]
+      assert.same({}, changes())
+    end)
+
+    it("takes an index for what it is, whatever its name", function()
+      owner:exec "CREATE TABLE t (id int, tenant_id text NOT NULL, email text, PRIMARY KEY (tenant_id, id))"
+      owner:exec "CREATE INDEX whatever ON t (tenant_id, email, id)"
+      owner:exec "CREATE INDEX idx_t_tenant_id ON t (email)"
+      run [[guards.ensure_tenant_indexes("t", { "email", { "id" } })]]
+      assert.same({}, changes())
+    end)
+
+    it("does not take a partial, a reversed, a hash or a merely similar unique index", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL, email text)"
+      owner:exec "CREATE INDEX idx_t_tenant_id ON t (tenant_id) WHERE email > ''"
+      owner:exec "CREATE INDEX b ON t USING hash (tenant_id)"
+      owner:exec "CREATE UNIQUE INDEX idx_t_tenant_email ON t (email, tenant_id)"
+      run [[guards.ensure_tenant_indexes("t", {}, { unique = { "email" } })]]
+      local found = table.concat(indexes(), "; ")
+      assert.truthy(found:find("INDEX t_tenant_id_idx ON t (tenant_id)", 1, true), found)
+      assert.truthy(found:find("UNIQUE INDEX t_tenant_id_email_idx ON t (tenant_id, email)", 1, true), found)
+    end)
+
+    it("makes an index whose name is taken under another", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL, created text, created_at date)"
+      run [[guards.ensure_tenant_indexes("t", { "created" })]]
+      assert.equal(3, #indexes())
+    end)
+
+    it("names an invalid index instead of trusting it", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      owner:exec "CREATE INDEX broken ON t (tenant_id)"
+      helper.execute(database.postgres, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken'::regclass")
+      local message = refusal [[guards.ensure_tenant_indexes("t")]]
+      assert.equal("ZD003", message.sqlstate)
+      assert.truthy(message.message:find("the index broken of t is not valid", 1, true))
+      assert.truthy(message.hint:find("DROP INDEX broken", 1, true))
+    end)
+
+    it("refuses columns that the table has not", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
+      local message = refusal [[guards.ensure_tenant_indexes("t", { "emial" })]]
+      assert.truthy(message.message:find("t has no column emial", 1, true))
+      owner:exec "CREATE TABLE u (id int)"
+      assert.truthy(refusal([[guards.ensure_tenant_indexes("u")]]).message:find("u has no column tenant_id", 1, true))
+    end)
+  end)
+
+  it("set everything up in one call, as the guide's enable_tenant_isolation_on does", function()
+    owner:exec "CREATE TABLE t (id int)"
+    run [[guards.setup_tenant_isolation({ strategy = "rls" })
+          guards.enable_tenant_isolation_on("t", { strategy = "rls" })]]
+    assert.equal(1, #policy())
+    local message = step.error_of(bind, [[guards.enable_tenant_isolation_on("t", { strategy = "rows" })]])
+    assert.truthy(message.message:find("Unknown isolation strategy: rows", 1, true))
+  end)
+
+  it("can be probed over a connection, in a transaction that only reads", function()
+    owner:exec "CREATE TABLE t (tenant_id text)"
+    owner:exec "BEGIN READ ONLY"
+    local findings = guard.probe(owner, "tenant_column", "t", "tenant_id", false).rows
+    assert.equal("tenant_column_nullable", findings[1].failed)
+    assert.equal("text", guard.probe(owner, "cast_type", "t", "tenant_id").rows[1][1])
+    findings = guard.probe(owner, "tenant_isolation", "t", "tenant_id", "app.current_tenant_id", "app", "text").rows
+    assert.equal("row_security_off", findings[1].failed)
+    findings = guard.probe(owner, "tenant_indexes", "t", '[{"columns":["tenant_id"]}]').rows
+    assert.equal("tenant_index_missing", findings[1].failed)
+    assert.same({}, guard.probe(owner, "app_role", "app", false).rows)
+    assert.same({}, guard.probe(owner, "door", "{t}").rows)
+    owner:exec "ROLLBACK"
+    assert.has_error(function() guard.probe(owner, "nothing") end)
+  end)
+end)
