@@ -111,13 +111,18 @@ static void log_step(const struct run *run, const struct graph_step *step, const
                more ? message : "");
 }
 
+PGresult *runner_recorded(struct ledger *ledger, struct error *error)
+{
+    return ledger_query(ledger,
+                        "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
+                        " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+                        0, NULL, error);
+}
+
 /* Files that are not what they were when they ran. */
 static int warn_changed(struct run *run, const struct tree *tree, struct error *error)
 {
-    PGresult *result = ledger_query(run->ledger,
-                                    "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
-                                    " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
-                                    0, NULL, error);
+    PGresult *result = runner_recorded(run->ledger, error);
     int row;
     if (result == NULL)
         return -1;

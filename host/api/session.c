@@ -105,49 +105,74 @@ static void push_texts(lua_State *L, char *const *texts, size_t count)
     }
 }
 
+/* [-0, +1] One object a step: its last finished part, and the one that was started alone, if any. */
 static void push_parts(lua_State *L, const struct part_list *list)
 {
-    size_t i;
-    lua_createtable(L, (int)list->count, 0);
-    for (i = 0; i < list->count; i++) {
-        const struct part *part = &list->parts[i];
+    lua_Integer steps = 0;
+    size_t i, next;
+    lua_newtable(L);
+    for (i = 0; i < list->count; i = next) {
+        const struct part *first = &list->parts[i];
+        int done = 0;
         lua_createtable(L, 0, 4);
-        lua_pushstring(L, part->what);
+        for (next = i; next < list->count && strcmp(list->parts[next].what, first->what) == 0 &&
+                       strcmp(list->parts[next].direction, first->direction) == 0; next++) {
+            if (list->parts[next].done) {
+                done = list->parts[next].number;
+                continue;
+            }
+            lua_pushinteger(L, list->parts[next].number);
+            lua_setfield(L, -2, "started");
+        }
+        lua_pushstring(L, first->what);
         lua_setfield(L, -2, "revision");
-        lua_pushstring(L, part->direction);
+        lua_pushstring(L, first->direction);
         lua_setfield(L, -2, "direction");
-        lua_pushinteger(L, part->number);
+        lua_pushinteger(L, done);
         lua_setfield(L, -2, "part");
-        lua_pushstring(L, part->done ? "done" : "started");
-        lua_setfield(L, -2, "state");
-        lua_seti(L, -2, (lua_Integer)i + 1);
+        lua_seti(L, -2, ++steps);
     }
 }
 
-/* [-0, +1] The hash of each revision's file as it was when it last ran upwards: {revision = sha256}. */
-static void push_recorded(lua_State *L, struct session *session, struct work *work)
+/* [-0, +0] Sets `name` of the table at the top. */
+static void put(lua_State *L, const char *name, const char *text)
+{
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* [-0, +1] The files that are not what they were when they last ran upwards. */
+static void push_changed(lua_State *L, struct session *session, const struct tree *tree, struct work *work)
 {
     struct error error = {0};
+    lua_Integer count = 0;
     int row;
     lua_newtable(L);
-    if (!session->ledger.has_tables)
+    if (tree == NULL || !session->ledger.has_tables)
         return;
-    work->result = ledger_query(&session->ledger,
-                                "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
-                                " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
-                                0, NULL, &error);
+    work->result = runner_recorded(&session->ledger, &error);
     if (work->result == NULL)
         state_raise(L, &error);
     for (row = 0; row < PQntuples(work->result); row++) {
-        lua_pushstring(L, PQgetvalue(work->result, row, 1));
-        lua_setfield(L, -2, PQgetvalue(work->result, row, 0));
+        const struct script *script = tree_find(tree, PQgetvalue(work->result, row, 0));
+        const char *recorded = PQgetvalue(work->result, row, 1);
+        if (script == NULL || strcmp(script->sha256, recorded) == 0)
+            continue;
+        lua_createtable(L, 0, 4);
+        put(L, "revision", script->revision);
+        put(L, "file", script->path);
+        put(L, "recorded", recorded);
+        put(L, "sha256", script->sha256);
+        lua_seti(L, -2, ++count);
     }
 }
 
-/* current(): {rows = ids, parts = unfinished parts, recorded = {revision = sha256 of the file when it ran}}. Reads only. */
+/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started}, changed = files that are not
+   what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads only. */
 static int session_current(lua_State *L)
 {
     struct session *session = check_session(L);
+    const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check(L, 2);
     struct error error = {0};
     struct work *work = push_work(L);
     if (run_read_rows(&session->ledger, &work->rows, &work->row_count, &error) != 0 ||
@@ -158,8 +183,8 @@ static int session_current(lua_State *L)
     lua_setfield(L, -2, "rows");
     push_parts(L, &work->parts);
     lua_setfield(L, -2, "parts");
-    push_recorded(L, session, work);
-    lua_setfield(L, -2, "recorded");
+    push_changed(L, session, tree, work);
+    lua_setfield(L, -2, "changed");
     return 1;
 }
 
@@ -304,8 +329,7 @@ static int session_log(lua_State *L)
         &session->ledger,
         "SELECT id, CAST(run_id AS text) AS run, kind AS direction, what AS revision, part, service, environment, tenant, outcome,"
         " pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS started,"
-        " CAST(pg_catalog.round(CAST(extract(epoch FROM duration) * 1000 AS numeric), 3) AS double precision)"
-        " AS duration_ms, who, client, rows, sha256, reason, note"
+        " CAST(extract(epoch FROM duration) * 1000 AS bigint) AS duration_ms, who, client, rows, sha256, reason, note"
         " FROM {s}.dmlua_ledger ORDER BY id DESC LIMIT CAST($1 AS bigint)",
         1, &value, &error);
     if (work->result == NULL)

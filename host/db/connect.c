@@ -1,5 +1,6 @@
 #include "host/config.h"
 #include "host/db/stream.h"
+#include "host/server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +42,32 @@ static int check_connected(struct db *db, const struct config *config, struct er
     return 0;
 }
 
-/* There is no local server in this build yet. */
+/* The local server's address as the words that libpq takes. */
+static void connect_address(struct db *db, struct server_address *address)
+{
+    static const char *const keywords[] = {"host", "port", "user", "dbname", "application_name", NULL};
+    const char *values[6] = {address->host, address->port, address->user, address->database, "dmlua", NULL};
+    PQfinish(db->conn);
+    db->conn = PQconnectdbParams(keywords, values, 0);
+    error_text(&db->shown, "%s@local/%s", address->user, address->database);
+    server_address_free(address);
+}
+
+/* What the server is known to have may have been dropped since: then it is asked, and made again. */
 static int connect_local(struct db *db, const struct config *config, const char *database, struct error *error)
 {
-    error_set(error, ERROR_USAGE, "url = local: has no server to start yet; give a URL");
-    return -1;
+    struct server_address address = {0};
+    char **environment = server_environment_enter();
+    int rc = server_ensure(config, database, &address, error);
+    if (rc == 0)
+        connect_address(db, &address);
+    if (rc == 0 && PQstatus(db->conn) != CONNECTION_OK) {
+        rc = server_prepare(config, database, &address, error);
+        if (rc == 0)
+            connect_address(db, &address);
+    }
+    server_environment_leave(environment);
+    return rc;
 }
 
 static int connect_remote(struct db *db, const struct config *config, struct error *error)
