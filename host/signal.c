@@ -9,7 +9,10 @@
 
 #include "host/error.h"
 
-enum { GRACE = 3 }; /* seconds between asking and leaving */
+enum {
+    GRACE = 3,     /* seconds between asking and leaving */
+    TIME_GRACE = 1 /* the same in processor time */
+};
 
 volatile sig_atomic_t signal_interrupted;
 volatile sig_atomic_t signal_expired;
@@ -64,7 +67,7 @@ static void on_time(int number)
               "  the program leaves; the server rolls back what was under way\n",
               ERROR_MIGRATION);
     signal_expired = 1;
-    set_timer(ITIMER_VIRTUAL, GRACE);
+    set_timer(ITIMER_VIRTUAL, TIME_GRACE);
     errno = saved;
 }
 

@@ -26,6 +26,13 @@ function M.kind(value)
   return nil
 end
 
+--- The same once more. What many scripts share is handed out like this, so that none can change it for the others.
+function M.copy(value)
+  local copy = {}
+  for field, content in next, value do copy[field] = content end
+  return setmetatable(copy, getmetatable(value))
+end
+
 --- Is this one of the author's own tables?
 function M.plain(value)
   return type(value) == "table" and getmetatable(value) == nil

@@ -2,6 +2,7 @@
 -- nothing can be written into them.
 
 local errors = require "dmlua.errors"
+local record = require "dmlua.record"
 
 local M = {}
 
@@ -24,11 +25,19 @@ function M.view(name, contents, call)
   return setmetatable({}, {
     __index = function(_, key)
       local value = contents[key]
+      if record.kind(value) then return record.copy(value) end
       if value ~= nil then return value end
       return fail("%s.%s does not exist%s", name, tostring(key), errors.suggestion(key, M.names(contents)))
     end,
     __newindex = function(_, key) fail("%s.%s cannot be set: %s belongs to dmlua", name, tostring(key), name) end,
-    __pairs = function() return next, contents, nil end,
+    __pairs = function() -- the contents themselves are not handed out
+      local step, state, key = pairs(contents)
+      return function()
+        local value
+        key, value = step(state, key)
+        return key, record.kind(value) and record.copy(value) or value
+      end
+    end,
     __call = call and function(_, ...) return call(...) end,
     __name = name,
     __metatable = name,
