@@ -4,8 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Revisions in, resolved identifiers and ordered plans out. Knows no database, no file and no Lua; every answer costs
-   time linear in revisions and links, and nothing recurses, so that neither a long chain nor many paths hurt. */
+/* Revisions in, resolved identifiers and ordered plans out. Knows no database, no file and no Lua; every
+   answer costs time linear in revisions and links, and nothing recurses, so that neither a long chain nor
+   many paths hurt. */
 struct graph;
 
 /* What a migration file says about itself. `path` and `message` may be null. */
@@ -21,8 +22,9 @@ struct graph_source {
     const char *message;
 };
 
-/* Every error of the graph is a usage error. Both strings are owned; graph_error_clear frees them. `message` holds
-   Alembic's own words where Alembic has words for it, so that scripts which look for them still find them. */
+/* Every error of the graph is a usage error. Both strings are owned; graph_error_clear frees them. `message`
+   holds Alembic's own words where Alembic has words for it, so that scripts which look for them still find
+   them. */
 struct graph_error {
     char *message;
     char *hint; /* the way out; may be null */
@@ -41,18 +43,18 @@ enum graph_command {
     GRAPH_UPGRADE,
     GRAPH_DOWNGRADE,
     GRAPH_STAMP,
-    GRAPH_OFFLINE = 8, /* flag, or-ed to the command, for --sql: a target may be START:END, and START replaces the rows */
-    GRAPH_PURGE = 16   /* flag, for stamp: the rows are deleted first, whatever they are */
+    /* Flags, or-ed to the command. */
+    GRAPH_OFFLINE = 8, /* for --sql: a target may be START:END, and START takes the place of the rows */
+    GRAPH_PURGE = 16   /* for stamp: the rows are deleted first, whatever they are */
 };
 
-/* One revision in one direction; its changes of the version table are exact: when every step deletes and inserts what
-   it says, the table holds after each step the applied revisions that no other applied one names in down_revision or
-   depends_on. Strings are borrowed from the graph or belong to the plan. */
+/* One revision in one direction; its changes of the version table are exact: when every step deletes and
+   inserts what it says, the table holds after each step the applied revisions that no other applied one names
+   in down_revision or depends_on. Strings are borrowed from the graph or belong to the plan. */
 struct graph_step {
     const char *revision; /* of stamp: the one that is stamped, "" when rows are only removed */
     bool up;
-    const char *from; /* as Alembic's line "Running upgrade FROM -> TO" has them: joined by ", ", "" for base */
-    const char *to;
+    const char *from, *to; /* as in Alembic's "Running upgrade FROM -> TO": joined by ", "; base is "" */
     size_t delete_count;
     const char **deletes;
     size_t insert_count;
@@ -67,8 +69,8 @@ struct graph_plan {
     void *memory;
 };
 
-/* Plans `command` (an enum graph_command, flags or-ed to it) for the targets, from the rows of the version table. The
-   plan is owned (graph_plan_free) and lives no longer than the graph. */
+/* Plans `command` (an enum graph_command, flags or-ed to it) for the targets, from the rows of the version
+   table. The plan is owned (graph_plan_free) and lives no longer than the graph. */
 int graph_plan(const struct graph *graph, unsigned command, const char *const *targets, size_t target_count,
                const char *const *rows, size_t row_count, struct graph_plan *plan, struct graph_error *error);
 void graph_plan_free(struct graph_plan *plan);
@@ -81,7 +83,7 @@ struct graph_list {
 void graph_list_free(struct graph_list *list);
 
 size_t graph_count(const struct graph *graph);
-const char *graph_id(const struct graph *graph, unsigned revision); /* borrowed */
+const char *graph_id(const struct graph *graph, unsigned revision);             /* borrowed */
 bool graph_find(const struct graph *graph, const char *id, unsigned *revision); /* an exact id */
 
 /* What one revision is and where it stands. All is borrowed from the graph. */
@@ -104,9 +106,10 @@ void graph_order(const struct graph *graph, struct graph_list *list);
 int graph_resolve(const struct graph *graph, const char *text, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);
 /* What `current` lists: the rows, and the branch heads that the rows' dependencies imply. */
-int graph_current(const struct graph *graph, const char *const *rows, size_t row_count, struct graph_list *list,
-                  struct graph_error *error);
-/* Newest first. `range` is null, or Alembic's START:END where each side may be empty; `current` needs the rows. */
+int graph_current(const struct graph *graph, const char *const *rows, size_t row_count,
+                  struct graph_list *list, struct graph_error *error);
+/* Newest first. `range` is null, or Alembic's START:END where each side may be empty; `current` needs rows.
+ */
 int graph_history(const struct graph *graph, const char *range, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);
 

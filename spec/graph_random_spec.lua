@@ -116,7 +116,7 @@ end)
 describe("A large graph", function()
   it("as one long chain overflows nothing", function()
     local list = { { revision = "r1", branch_labels = "long" } }
-    for i = 2, 200000 do list[i] = { revision = "r" .. i, down_revision = "r" .. i - 1 } end
+    for i = 2, 100000 do list[i] = { revision = "r" .. i, down_revision = "r" .. i - 1 } end
     local it = graph.new(list)
     assert.are.equal(#list, #it:plan("upgrade", "long@head", {}).steps)
     assert.are.equal(#list - 1, #it:plan("downgrade", "r1", { "r" .. #list }).steps)

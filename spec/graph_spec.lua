@@ -231,6 +231,7 @@ describe("An identifier", function()
     assert_names(refusal(upgrade, it, "a2+7"), "Walked too far")
     assert_names(refusal(upgrade, it, "a2-2"), "Walked too far")
     assert_names(refusal(upgrade, it, "+99999999999999999999"), "Relative revision +99999999999999999999")
+    assert_names(refusal(downgrade, it, "a2-99999999999999999999", "a3"), "Walked too far")
   end)
 
   it("that leads over a fork or a merge is refused, and says what it leads to", function()
@@ -272,6 +273,11 @@ describe("An error about a revision", function()
     for _, wrong in ipairs { "77be40d2", "77be401", "77be440d1", "77eb40d1", "77BE40d1x", "77eb4" } do
       assert_hints(refusal(upgrade, ids(), wrong), "did you mean '77be40d1' (add orders)")
     end
+  end)
+
+  it("takes two swapped letters for one mistake, not for two", function()
+    local it = tree { { "bb12dd" }, { "ab12cd", "bb12dd" } }
+    assert_hints(refusal(upgrade, it, "ba12cd"), "did you mean 'ab12cd'")
   end)
 
   it("suggests nothing when nothing is near", function()
@@ -435,6 +441,48 @@ describe("History", function()
     assert_names(refusal(ids, "rev_a1"), "History range requires [start]:[end], [start]:, or :[end]")
     assert_names(refusal(ids, "rev_a3:rev_b2"), "Requested range rev_a3:rev_b2 does not refer to ancestor/descendant "
       .. "revisions along the same branch")
+  end)
+end)
+
+describe("A description", function()
+  local function labels(it)
+    local found = {}
+    for _, id in ipairs(it:order()) do found[#found + 1] = id .. "=" .. table.concat(it:describe(id).labels, ",") end
+    table.sort(found)
+    return table.concat(found, " ")
+  end
+
+  it("has the labels of all that the revision descends from", function()
+    assert.are.equal("rev_a1= rev_a2= rev_a3=web rev_b1=shop rev_b2=shop", labels(forked()))
+  end)
+
+  it("has a label from above where the line up to its end neither forks nor merges", function()
+    assert.are.equal("a1=web a2=web a3=web",
+      labels(tree { { "a1" }, { "a2", "a1", labels = "web" }, { "a3", "a2" } }))
+    assert.are.equal("a1= b1= m1=web", labels(tree { { "a1" }, { "b1" }, { "m1", { "a1", "b1" }, labels = "web" } }))
+    assert.are.equal("a1= a2=web b1= m1=web",
+      labels(tree { { "a1" }, { "a2", "a1", labels = "web" }, { "b1" }, { "m1", { "a2", "b1" } } }))
+  end)
+
+  it("has each child once, however often the child names it", function()
+    local it = tree { { "a1" }, { "a2", { "a1", "a1" }, depends = "a1" } }
+    assert.are.same({ "a2" }, it:describe("a1").children)
+    assert.is_false(it:describe("a1").branchpoint)
+  end)
+
+  it("tells heads, effective heads, branch points and merge points", function()
+    local it = tree { { "a1" }, { "a2", "a1" }, { "a3", "a1" }, { "m1", { "a2", "a3" } }, { "b1", depends = "m1" } }
+    local marks = {}
+    for _, id in ipairs { "a1", "a2", "m1", "b1" } do
+      local one, list = it:describe(id), {}
+      for _, mark in ipairs { "base", "head", "effective_head", "branchpoint", "mergepoint" } do
+        if one[mark] then list[#list + 1] = mark end
+      end
+      marks[id] = table.concat(list, " ")
+    end
+    assert.are.same({ a1 = "base branchpoint", a2 = "", b1 = "base head", m1 = "head effective_head mergepoint" },
+      marks)
+    assert.is_nil(it:describe "nobody")
   end)
 end)
 

@@ -4,7 +4,8 @@
 #include "host/graph/internal.h"
 
 /* Kahn's order: parents first. Returns how many nodes have a place in it; the others hang on a cycle. */
-static uint32_t order_nodes(const struct graph *graph, const struct links *up, const struct links *down, uint32_t *order)
+static uint32_t order_nodes(const struct graph *graph, const struct links *up, const struct links *down,
+                            uint32_t *order)
 {
     uint32_t *waiting = memory_take(graph->count, sizeof *waiting);
     uint32_t n, done, count = 0;
@@ -76,7 +77,8 @@ static void tarjan_leave(struct tarjan *t, struct set *cyclic)
 static void find_cyclic(const struct graph *graph, const struct links *links, struct set *cyclic)
 {
     uint32_t *block = memory_take((size_t)graph->count * 5, sizeof *block);
-    struct tarjan t = {.links = links, .number = block, .low = block + graph->count, .next = block + graph->count * 2};
+    struct tarjan t = {
+        .links = links, .number = block, .low = block + graph->count, .next = block + graph->count * 2};
     uint32_t n;
     t.path = block + (size_t)graph->count * 3;
     t.stack = block + (size_t)graph->count * 4;
@@ -94,7 +96,8 @@ static void find_cyclic(const struct graph *graph, const struct links *links, st
 }
 
 /* One line a revision: which of the others it names, and in which file. */
-static void show_cyclic(const struct graph *graph, const struct links *links, const struct set *cyclic, struct text *text)
+static void show_cyclic(const struct graph *graph, const struct links *links, const struct set *cyclic,
+                        struct text *text)
 {
     size_t i;
     for (i = 0; i < cyclic->count; i++) {
@@ -111,8 +114,8 @@ static void show_cyclic(const struct graph *graph, const struct links *links, co
     }
 }
 
-static int fail_cycle(const struct graph *graph, const struct links *links, const char *kind, const char *field,
-                      struct graph_error *error)
+static int fail_cycle(const struct graph *graph, const struct links *links, const char *kind,
+                      const char *field, struct graph_error *error)
 {
     struct set cyclic;
     struct text ids = {0}, lines = {0};

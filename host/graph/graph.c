@@ -44,12 +44,16 @@ static int check_id(const struct graph_source *source, struct graph_error *error
     if (source->id[0] == '\0')
         return graph_fail(error, "The revision identifier in %s is empty", where);
     if (bad != NULL) {
-        graph_hint(error, "letters, digits, '_' and '.' are safe; '@', '-', '+' and ':' have a meaning of their own");
-        return graph_fail(error, "Character(s) '%c' not allowed in revision identifier '%s' (%s)", *bad, source->id, where);
+        graph_hint(
+            error,
+            "letters, digits, '_' and '.' are safe; '@', '-', '+' and ':' have a meaning of their own");
+        return graph_fail(error, "Character(s) '%c' not allowed in revision identifier '%s' (%s)", *bad,
+                          source->id, where);
     }
     for (i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (strcmp(source->id, reserved[i]) == 0)
-            return graph_fail(error, "'%s' is a word of its own and no revision identifier (%s)", source->id, where);
+            return graph_fail(error, "'%s' is a word of its own and no revision identifier (%s)", source->id,
+                              where);
     return 0;
 }
 

@@ -5,7 +5,8 @@
 
 #include "host/graph.h"
 
-/* memory.c: there is no way on without memory, so these abort, as error.c does; what they return is never null. */
+/* memory.c: there is no way on without memory, so these abort, as error.c does; what they return is never
+ * null. */
 void *memory_take(size_t count, size_t size); /* zeroed; owned: free */
 void *memory_grow(void *block, size_t count, size_t size);
 
@@ -45,7 +46,10 @@ struct name {
 struct links {
     uint32_t *start, *items;
 };
-#define LINKS_EACH(links, n, i) uint32_t i = (links)->start[n]; i < (links)->start[(n) + 1]; i++
+#define LINKS_EACH(links, n, i)                                                                              \
+    uint32_t i = (links)->start[n];                                                                          \
+    i < (links)->start[(n) + 1];                                                                             \
+    i++
 static inline uint32_t links_count(const struct links *links, uint32_t n)
 {
     return links->start[n + 1] - links->start[n];
@@ -97,7 +101,7 @@ void set_copy(struct set *to, const struct set *from);
 void set_follow(struct set *set, const struct links *links); /* adds all that can be reached */
 void set_list(struct set *set, struct graph_list *list);     /* empties the set */
 
-/* resolve.c */
+/* identifier.c */
 #define NODE_BASE UINT32_MAX /* below every base */
 
 /* The revisions on the line of one: its ancestors, itself and its descendants by down_revision. */
@@ -106,7 +110,8 @@ struct branch {
     uint32_t node;
     struct set kin;
 };
-int branch_open(const struct graph *graph, const char *label, struct branch *branch, struct graph_error *error);
+int branch_open(const struct graph *graph, const char *label, struct branch *branch,
+                struct graph_error *error);
 void branch_close(struct branch *branch);
 
 /* [LABEL@][SYMBOL][+N|-N]; absent parts are null. Owned: identifier_free. */
@@ -118,24 +123,31 @@ struct identifier {
 void identifier_parse(struct identifier *identifier, const struct graph *graph, const char *text);
 void identifier_free(struct identifier *identifier);
 
+/* resolve.c */
 /* An id or a prefix, on `branch` unless that is null. */
 int resolve_name(const struct graph *graph, const char *text, const struct branch *branch, uint32_t *node,
                  struct graph_error *error);
-/* [LABEL@]NAME, where NAME may be head, heads or base; adds to `set`. `shown` is the argument as the user typed it. */
+/* [LABEL@]NAME, where NAME may be head, heads or base; adds to `set`. `shown` is the argument as the user
+ * typed it. */
 int resolve_all(const struct graph *graph, const char *text, const char *shown, struct set *set,
                 struct graph_error *error);
 /* The same for at most one; NODE_BASE for none. */
 int resolve_one(const struct graph *graph, const char *text, const char *shown, uint32_t *node,
                 struct graph_error *error);
-int resolve_rows(const struct graph *graph, const char *const *rows, size_t count, struct set *set,
-                 struct graph_error *error);
-int check_overlap(const struct graph *graph, const struct set *set, bool rows, struct graph_error *error);
-int fail_heads(const struct graph *graph, const struct set *heads, const char *argument, struct graph_error *error);
+int fail_heads(const struct graph *graph, const struct set *heads, const char *argument,
+               struct graph_error *error);
 bool labels_known(const struct graph *graph);
 
+/* rows.c */
+/* Rows are whole ids; one that no file has is refused. */
+int resolve_rows(const struct graph *graph, const char *const *rows, size_t count, struct set *set,
+                 struct graph_error *error);
+/* Refuses a set (of rows, or of targets) in which one revision is an ancestor of another one. */
+int check_overlap(const struct graph *graph, const struct set *set, bool rows, struct graph_error *error);
+
 /* walk.c */
-/* Goes `steps` up (> 0, on `branch` unless that is null) or down from `from`, which may be NODE_BASE. Where the tree
-   ends too early: stays there if `stop_at_end`, else `too_far`. */
+/* Goes `steps` up (> 0, on `branch` unless that is null) or down from `from`, which may be NODE_BASE. Where
+   the tree ends too early: stays there if `stop_at_end`, else `too_far`. */
 struct walk {
     uint32_t from;
     long steps;
@@ -163,7 +175,7 @@ void current_nodes(const struct graph *graph, const struct set *rows, struct set
 /* order.c: puts `set` in newest first order. */
 void set_sort_newest(const struct graph *graph, struct set *set);
 
-/* plan.c, stamp.c */
+/* plan.c */
 struct planning {
     const struct graph *graph;
     struct graph_plan *plan;
@@ -173,10 +185,18 @@ struct planning {
     size_t capacity;   /* of plan->steps */
 };
 /* A new step with room for so many changes. */
-struct graph_step *plan_add(struct planning *planning, const char *revision, bool up, size_t deletes, size_t inserts);
+struct graph_step *plan_add(struct planning *planning, const char *revision, bool up, size_t deletes,
+                            size_t inserts);
 void plan_delete(struct planning *planning, struct graph_step *step, uint32_t node);
 void plan_insert(struct planning *planning, struct graph_step *step, uint32_t node);
 const char *plan_join(struct planning *planning, const char *const *names, size_t count);
+
+/* upgrade.c, downgrade.c, stamp.c */
+int plan_upgrade(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
+                 struct graph_error *error);
+int plan_downgrade(struct planning *planning, const char *const *targets, size_t count,
+                   const struct set *rows, struct graph_error *error);
+/* `purged`: the rows that --purge takes away, whatever they are; `rows` is empty then. */
 int plan_stamp(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
                const char *const *purged, size_t purged_count, struct graph_error *error);
 

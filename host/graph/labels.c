@@ -3,9 +3,9 @@
 
 #include "host/graph/internal.h"
 
-/* Which branch names a revision lies on, as Alembic shows them: a label holds for its revision and all that descend
-   from it by down_revision; and, where the line from there to its end neither forks nor merges, also downwards to the
-   next fork or merge. Sets are shared between revisions and never changed. */
+/* Which branch names a revision lies on, as Alembic shows them: a label holds for its revision and all that
+   descend from it by down_revision; and, where the line from there to its end neither forks nor merges, also
+   downwards to the next fork or merge. Sets are shared between revisions and never changed. */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -44,7 +44,8 @@ static bool contains(const struct label_set *a, const struct label_set *b)
     return j == b->count;
 }
 
-static const struct label_set *unite(struct graph *graph, const struct label_set *a, const struct label_set *b)
+static const struct label_set *unite(struct graph *graph, const struct label_set *a,
+                                     const struct label_set *b)
 {
     struct label_set *both;
     uint32_t i = 0, j = 0;

@@ -58,7 +58,8 @@ static int check_labels(struct graph *graph, struct graph_error *error)
         put_labels(graph, n, &faults);
     if (faults.length > 0) {
         result = graph_fail(error, "%s", faults.at);
-        graph_hint(error, "a label names one branch, and no label is spelt like a revision: rename one of them");
+        graph_hint(error,
+                   "a label names one branch, and no label is spelt like a revision: rename one of them");
     }
     free(faults.at);
     return result;
@@ -76,7 +77,8 @@ struct faults {
 
 static void add_missing(const struct graph *graph, uint32_t n, const char *wanted, struct faults *faults)
 {
-    text_add(&faults->missing, "%sRevision %s referenced from ", faults->missing.length > 0 ? "\n" : "", wanted);
+    text_add(&faults->missing, "%sRevision %s referenced from ", faults->missing.length > 0 ? "\n" : "",
+             wanted);
     node_show(graph, n, &faults->missing);
     text_add(&faults->missing, " is not present");
     if (faults->suggestions.length == 0)
@@ -91,9 +93,10 @@ static void add_loop(const struct graph *graph, uint32_t n, struct loops *loops)
     text_add(&loops->lines, " names itself");
 }
 
-/* Writes the nodes that n names to `items`, each once, and says how many. `faults` may be null: told already. */
-static uint32_t resolve_names(const struct graph *graph, uint32_t n, bool depends, uint32_t *last, uint32_t *items,
-                              struct faults *faults)
+/* Writes the nodes that n names to `items`, each once, and says how many. `faults` may be null: told already.
+ */
+static uint32_t resolve_names(const struct graph *graph, uint32_t n, bool depends, uint32_t *last,
+                              uint32_t *items, struct faults *faults)
 {
     const struct node *node = &graph->nodes[n];
     const char *const *names = depends ? node->depends : node->down;
@@ -116,7 +119,8 @@ static uint32_t resolve_names(const struct graph *graph, uint32_t n, bool depend
 
 static struct links links_new(const struct graph *graph, size_t most)
 {
-    return (struct links){memory_take((size_t)graph->count + 1, sizeof(uint32_t)), memory_take(most, sizeof(uint32_t))};
+    return (struct links){memory_take((size_t)graph->count + 1, sizeof(uint32_t)),
+                          memory_take(most, sizeof(uint32_t))};
 }
 
 /* Parents (and, for `needs`, dependencies after them) of every node. */
@@ -167,7 +171,8 @@ static int fail_loops(struct loops *loops, const char *kind, const char *field, 
 static int fail_missing(const struct faults *faults, struct graph_error *error)
 {
     const char *suggestions = faults->suggestions.length > 0 ? faults->suggestions.at : "";
-    graph_hint(error, "%s%sbring the missing file back, or correct down_revision or depends_on in the file named",
+    graph_hint(error,
+               "%s%sbring the missing file back, or correct down_revision or depends_on in the file named",
                suggestions, *suggestions != '\0' ? " Else " : "");
     return graph_fail(error, "%s", faults->missing.at);
 }

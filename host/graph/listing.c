@@ -51,8 +51,8 @@ void current_nodes(const struct graph *graph, const struct set *rows, struct set
     set_close(&applied);
 }
 
-int graph_current(const struct graph *graph, const char *const *rows, size_t row_count, struct graph_list *list,
-                  struct graph_error *error)
+int graph_current(const struct graph *graph, const char *const *rows, size_t row_count,
+                  struct graph_list *list, struct graph_error *error)
 {
     struct set present, current;
     int result;
@@ -87,7 +87,7 @@ static int keep_labelled(const struct graph *graph, const struct identifier *id,
 
 /* So many down from each of `ends`. */
 static int walk_back(const struct graph *graph, const struct identifier *id, const struct set *ends,
-                      struct set *starts, struct graph_error *error)
+                     struct set *starts, struct graph_error *error)
 {
     size_t i;
     for (i = 0; i < ends->count; i++) {
@@ -176,8 +176,8 @@ static void range_close(struct range *range)
 }
 
 /* Like Alembic, `current` of a database without revisions is as if nothing was typed. */
-static int range_end(const struct graph *graph, const struct range *range, const struct set *starts, struct set *ends,
-                     struct graph_error *error)
+static int range_end(const struct graph *graph, const struct range *range, const struct set *starts,
+                     struct set *ends, struct graph_error *error)
 {
     if (strcmp(range->end, "current") != 0)
         return target_upgrade(graph, range->end, starts, true, ends, error);
@@ -209,13 +209,15 @@ static int range_ends(const struct graph *graph, struct range *range, struct set
 
 static int fail_range(const struct range *range, struct graph_error *error)
 {
-    return graph_fail(error, "Requested range %s:%s does not refer to ancestor/descendant revisions along the same branch",
-                      range->start, range->end);
+    return graph_fail(
+        error, "Requested range %s:%s does not refer to ancestor/descendant revisions along the same branch",
+        range->start, range->end);
 }
 
-/* Ancestors of the ends that are no ancestors of the starts, the starts themselves, and of these what descends from
-   the starts by down_revision. */
-static int choose_range(const struct graph *graph, struct range *range, struct set *chosen, struct graph_error *error)
+/* Ancestors of the ends that are no ancestors of the starts, the starts themselves, and of these what
+   descends from the starts by down_revision. */
+static int choose_range(const struct graph *graph, struct range *range, struct set *chosen,
+                        struct graph_error *error)
 {
     struct set starts, ends, below, above;
     size_t i;

@@ -74,13 +74,14 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* Letters to add, drop, change or swap with their neighbour (Damerau-Levenshtein, each place edited once), upper case
-   and lower case alike; more than FARTHEST is FARTHEST + 1. */
+/* Letters to add, drop, change or swap with their neighbour (Damerau-Levenshtein, each place edited once),
+   upper case and lower case alike; more than FARTHEST is FARTHEST + 1. */
 static int distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
     int rows[3][LONGEST + 1];
     size_t i, j;
-    if (a_length > LONGEST || b_length > LONGEST || a_length > b_length + FARTHEST || b_length > a_length + FARTHEST)
+    if (a_length > LONGEST || b_length > LONGEST || a_length > b_length + FARTHEST ||
+        b_length > a_length + FARTHEST)
         return FARTHEST + 1;
     for (j = 0; j <= b_length; j++)
         rows[0][j] = (int)j;
@@ -90,7 +91,8 @@ static int distance(const char *a, size_t a_length, const char *b, size_t b_leng
         for (j = 1; j <= b_length; j++) {
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
             now[j] = least(least(before[j], now[j - 1]) + 1, before[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && y == tolower((unsigned char)a[i - 2]))
+            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
+                y == tolower((unsigned char)a[i - 2]))
                 now[j] = least(now[j], earlier[j - 2] + 1);
             best = least(best, now[j]);
         }
@@ -100,7 +102,8 @@ static int distance(const char *a, size_t a_length, const char *b, size_t b_leng
     return least(rows[a_length % 3][b_length], FARTHEST + 1);
 }
 
-/* How far `name` is from what was wanted: as a whole, or, a little farther, its beginning for a mistyped prefix. */
+/* How far `name` is from what was wanted: as a whole, or, a little farther, its beginning for a mistyped
+ * prefix. */
 static int farness(const char *wanted, size_t length, const char *name)
 {
     size_t name_length = strlen(name);

@@ -3,14 +3,17 @@
 
 #include "host/graph/internal.h"
 
-/* The heads of the set that wait for their turn, and how many of the set still have to come before each node. */
+/* The heads of the set that wait for their turn, and how many of the set still have to come before each node.
+ */
 struct order {
     uint32_t *waiting;
     uint32_t *queue, first, last;
 };
 
-/* Takes `node`'s parents one step nearer; those that became free wait, but the first, which follows at once. */
-static uint32_t free_parents(const struct graph *graph, const struct set *set, struct order *order, uint32_t node)
+/* Takes `node`'s parents one step nearer; those that became free wait, but the first, which follows at once.
+ */
+static uint32_t free_parents(const struct graph *graph, const struct set *set, struct order *order,
+                             uint32_t node)
 {
     uint32_t next = NODE_BASE;
     for (LINKS_EACH(&graph->needs, node, i)) {
@@ -41,8 +44,9 @@ static void order_open(const struct graph *graph, const struct set *set, struct 
     }
 }
 
-/* Nodes whose children in the set have all been placed, newest first: one line is followed to its end before the next
-   one is begun, from the heads in load order, which is as near to Alembic's order as a linear walk comes. */
+/* Nodes whose children in the set have all been placed, newest first: one line is followed to its end before
+   the next one is begun, from the heads in load order, which is as near to Alembic's order as a linear walk
+   comes. */
 void set_sort_newest(const struct graph *graph, struct set *set)
 {
     struct order order;

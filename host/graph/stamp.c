@@ -11,7 +11,8 @@ struct stamp {
 };
 
 /* Adds the rows that are ancestors or descendants of what `tests` holds; of an empty set, all. */
-static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows, struct set *related)
+static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows,
+                        struct set *related)
 {
     struct set above, below;
     size_t i;
@@ -47,8 +48,8 @@ static int add_label(const struct graph *graph, const char *target, const struct
     return result;
 }
 
-static int add_target(const struct graph *graph, const char *target, const struct set *rows, struct stamp *stamp,
-                      struct graph_error *error)
+static int add_target(const struct graph *graph, const char *target, const struct set *rows,
+                      struct stamp *stamp, struct graph_error *error)
 {
     struct set tests;
     int result;
@@ -75,8 +76,8 @@ static void rename_error(struct graph_error *error)
     graph_fail(error, "Multiple heads are present; please specify a single target revision");
 }
 
-static int choose_targets(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
-                          struct stamp *stamp, struct graph_error *error)
+static int choose_targets(struct planning *planning, const char *const *targets, size_t count,
+                          const struct set *rows, struct stamp *stamp, struct graph_error *error)
 {
     size_t i;
     for (i = 0; i < count; i++)
@@ -91,7 +92,8 @@ static int choose_targets(struct planning *planning, const char *const *targets,
 }
 
 /* Is any of the rows reached from `node` along `links`? */
-static bool reaches(const struct graph *graph, uint32_t node, const struct links *links, const struct set *rows)
+static bool reaches(const struct graph *graph, uint32_t node, const struct links *links,
+                    const struct set *rows)
 {
     struct set line;
     bool found = false;
@@ -154,8 +156,9 @@ static void add_purge(struct planning *planning, const char *const *purged, size
     }
 }
 
-/* Follows Alembic's _stamp_revs: a target that is a row already stays as it is; one above or below any of the rows that
-   the targets have to do with takes the place of them all; one that none of them leads to is added. */
+/* Follows Alembic's _stamp_revs: a target that is a row already stays as it is; one above or below any of the
+   rows that the targets have to do with takes the place of them all; one that none of them leads to is added.
+ */
 int plan_stamp(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,
                const char *const *purged, size_t purged_count, struct graph_error *error)
 {

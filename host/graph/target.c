@@ -40,10 +40,10 @@ static void add_rows_on(const struct set *rows, const struct branch *branch, str
             set_add(found, rows->items[i]);
 }
 
-/* Where +N starts from: the one current row (on the branch); not yet on the branch: the applied revision that is
-   nearest to it, else base. */
-static int find_start(const struct graph *graph, const struct set *rows, const struct branch *branch, uint32_t *start,
-                      struct graph_error *error)
+/* Where +N starts from: the one current row (on the branch); not yet on the branch: the applied revision that
+   is nearest to it, else base. */
+static int find_start(const struct graph *graph, const struct set *rows, const struct branch *branch,
+                      uint32_t *start, struct graph_error *error)
 {
     struct set starts;
     int result = 0;
@@ -69,8 +69,8 @@ static char *join_identifier(const char *label, const char *symbol)
     return text.at;
 }
 
-static int resolve_start(const struct graph *graph, const struct identifier *id, bool labelled, const char *shown,
-                         uint32_t *node, struct graph_error *error)
+static int resolve_start(const struct graph *graph, const struct identifier *id, bool labelled,
+                         const char *shown, uint32_t *node, struct graph_error *error)
 {
     char *text = join_identifier(labelled ? id->label : NULL, id->symbol);
     int result = resolve_one(graph, text, shown, node, error);
@@ -99,13 +99,15 @@ static int walk_upgrade(const struct graph *graph, const struct identifier *id, 
 }
 
 static int target_relative(const struct graph *graph, const struct identifier *id, const char *target,
-                           const struct set *rows, bool stop_at_end, struct set *targets, struct graph_error *error)
+                           const struct set *rows, bool stop_at_end, struct set *targets,
+                           struct graph_error *error)
 {
     struct walk walk = {.steps = id->steps, .stop_at_end = stop_at_end};
     struct branch branch = {0};
     int result = 0;
     if (id->symbol == NULL && id->steps <= 0) {
-        graph_hint(error, id->steps == 0 ? "+1 is the next revision" : "to go down: dmlua downgrade %s", id->relative);
+        graph_hint(error, id->steps == 0 ? "+1 is the next revision" : "to go down: dmlua downgrade %s",
+                   id->relative);
         return fail_relative(id, error);
     }
     if (id->label != NULL)
@@ -142,9 +144,10 @@ static int fail_row_on(const struct identifier *id, size_t found, struct graph_e
     return graph_fail(error, "Ambiguous walk: several current revisions are on branch '%s'", id->label);
 }
 
-/* The one row that LABEL@-N goes down from: on the branch itself, or a branch head that a row's dependency implies. */
-static int find_row_on(const struct graph *graph, const struct identifier *id, const struct set *rows, uint32_t *row,
-                       struct graph_error *error)
+/* The one row that LABEL@-N goes down from: on the branch itself, or a branch head that a row's dependency
+ * implies. */
+static int find_row_on(const struct graph *graph, const struct identifier *id, const struct set *rows,
+                       uint32_t *row, struct graph_error *error)
 {
     struct branch branch;
     struct set found, current;
@@ -168,10 +171,10 @@ static int find_row_on(const struct graph *graph, const struct identifier *id, c
     return result;
 }
 
-/* The row that -N goes down from. Alembic warns of several rows and takes whichever comes first; there is no first row
-   in a table, so this refuses. */
-static int find_row(const struct graph *graph, const struct identifier *id, const struct set *rows, uint32_t *row,
-                    struct text *label, struct graph_error *error)
+/* The row that -N goes down from. Alembic warns of several rows and takes whichever comes first; there is no
+   first row in a table, so this refuses. */
+static int find_row(const struct graph *graph, const struct identifier *id, const struct set *rows,
+                    uint32_t *row, struct text *label, struct graph_error *error)
 {
     if (id->label != NULL)
         return find_row_on(graph, id, rows, row, error);
@@ -183,19 +186,21 @@ static int find_row(const struct graph *graph, const struct identifier *id, cons
     text_add(label, "%s", graph->nodes[*row].id);
     if (rows->count == 1)
         return 0;
-    graph_hint(error, "say which line goes down, as in '%s@%s', or name the revision to go down to", label->at,
-               id->relative);
+    graph_hint(error, "say which line goes down, as in '%s@%s', or name the revision to go down to",
+               label->at, id->relative);
     return graph_fail(error, "downgrade %s from multiple heads is ambiguous", id->relative);
 }
 
 static int downgrade_relative(const struct graph *graph, const struct identifier *id, const char *target,
-                              const struct set *rows, uint32_t *node, struct text *label, struct graph_error *error)
+                              const struct set *rows, uint32_t *node, struct text *label,
+                              struct graph_error *error)
 {
     struct walk walk = {.steps = id->steps};
     struct branch branch = {0};
     int result;
     if (id->symbol == NULL && id->steps >= 0) {
-        graph_hint(error, id->steps == 0 ? "-1 is the revision before" : "to go up: dmlua upgrade %s", id->relative);
+        graph_hint(error, id->steps == 0 ? "-1 is the revision before" : "to go up: dmlua upgrade %s",
+                   id->relative);
         return fail_relative(id, error);
     }
     if (id->symbol == NULL)

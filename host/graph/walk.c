@@ -30,8 +30,8 @@ static void add_next(const struct graph *graph, const struct walk *walk, uint32_
     next->count = kept;
 }
 
-static int fail_fork(const struct graph *graph, const struct walk *walk, uint32_t node, const struct set *next,
-                     struct graph_error *error)
+static int fail_fork(const struct graph *graph, const struct walk *walk, uint32_t node,
+                     const struct set *next, struct graph_error *error)
 {
     struct text names = {0};
     const char *id = node == NODE_BASE ? "base" : graph->nodes[node].id;
@@ -39,7 +39,8 @@ static int fail_fork(const struct graph *graph, const struct walk *walk, uint32_
     size_t i;
     for (i = 0; i < next->count; i++)
         text_add(&names, "%s%s", i > 0 ? ", " : "", graph->nodes[next->items[i]].id);
-    graph_fail(error, "Ambiguous walk: %s %s %s", id, walk->steps > 0 ? "leads up to" : "leads down to", names.at);
+    graph_fail(error, "Ambiguous walk: %s %s %s", id, walk->steps > 0 ? "leads up to" : "leads down to",
+               names.at);
     if (walk->steps > 0)
         graph_hint(error, "say which branch, as in '%s@+1', or name the revision to go to", first);
     else
@@ -88,5 +89,6 @@ void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_
     if (walk->done == 0)
         graph_hint(error, "there is nothing %s %s", where, from);
     else
-        graph_hint(error, "only %ld step%s can be gone %s %s", walk->done, walk->done == 1 ? "" : "s", where, from);
+        graph_hint(error, "only %ld step%s can be gone %s %s", walk->done, walk->done == 1 ? "" : "s", where,
+                   from);
 }

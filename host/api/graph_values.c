@@ -1,0 +1,202 @@
+#include "host/api/graph_values.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define ANSWER "dmlua.engine.graph.answer"
+
+static int answer_close(lua_State *L)
+{
+    struct answer *answer = lua_touserdata(L, 1);
+    graph_error_clear(&answer->error);
+    graph_plan_free(&answer->plan);
+    graph_list_free(&answer->list);
+    return 0;
+}
+
+static const luaL_Reg answer_methods[] = {{"__gc", answer_close}, {NULL, NULL}};
+
+struct answer *answer_push(lua_State *L)
+{
+    struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 0);
+    memset(answer, 0, sizeof *answer);
+    if (luaL_newmetatable(L, ANSWER))
+        luaL_setfuncs(L, answer_methods, 0);
+    lua_setmetatable(L, -2);
+    return answer;
+}
+
+int answer_raise(lua_State *L, const struct answer *answer)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.errors");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "new");
+    lua_createtable(L, 0, 3);
+    lua_pushliteral(L, "usage");
+    lua_setfield(L, -2, "kind");
+    lua_pushstring(L, answer->error.message);
+    lua_setfield(L, -2, "message");
+    lua_pushstring(L, answer->error.hint);
+    lua_setfield(L, -2, "hint");
+    lua_call(L, 1, 1);
+    return lua_error(L);
+}
+
+struct texts texts_push(lua_State *L, int index, const char *what)
+{
+    size_t count = 0, i;
+    const char **at;
+    index = lua_absindex(L, index);
+    if (lua_type(L, index) == LUA_TSTRING)
+        count = 1;
+    else if (lua_istable(L, index))
+        count = (size_t)luaL_len(L, index);
+    else if (!lua_isnoneornil(L, index))
+        luaL_error(L, "%s must be a text, a list of texts or nil, not a %s", what, luaL_typename(L, index));
+    at = lua_newuserdatauv(L, (count + 1) * sizeof *at, 0);
+    if (lua_type(L, index) == LUA_TSTRING)
+        at[0] = lua_tostring(L, index);
+    for (i = 0; i < count && lua_istable(L, index); i++) {
+        if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "%s must hold texts only, not a %s", what, luaL_typename(L, -1));
+        at[i] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    return (struct texts){at, count};
+}
+
+/* [-0, +1] A text field of the table at `index`, or null; the text stays the table's own. */
+static const char *text_field(lua_State *L, int index, const char *name)
+{
+    const char *text = NULL;
+    if (lua_getfield(L, index, name) == LUA_TSTRING)
+        text = lua_tostring(L, -1);
+    return text;
+}
+
+void revision_add(lua_State *L, struct graph *graph, struct answer *answer)
+{
+    int table = lua_gettop(L);
+    struct graph_source source = {0};
+    struct texts texts;
+    source.path = text_field(L, table, "path");
+    source.message = text_field(L, table, "message");
+    source.id = text_field(L, table, "revision");
+    if (source.id == NULL)
+        luaL_error(L, "a revision needs its identifier");
+    lua_getfield(L, table, "down_revision");
+    texts = texts_push(L, -1, "down_revision");
+    source.down = texts.at;
+    source.down_count = texts.count;
+    lua_getfield(L, table, "branch_labels");
+    texts = texts_push(L, -1, "branch_labels");
+    source.labels = texts.at;
+    source.label_count = texts.count;
+    lua_getfield(L, table, "depends_on");
+    texts = texts_push(L, -1, "depends_on");
+    source.depends = texts.at;
+    source.depends_count = texts.count;
+    if (graph_add(graph, &source, &answer->error) != 0)
+        answer_raise(L, answer);
+    lua_settop(L, table);
+}
+
+static void push_texts(lua_State *L, const char *const *texts, size_t count)
+{
+    size_t i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static void push_ids(lua_State *L, const struct graph *graph, const unsigned *revisions, size_t count)
+{
+    size_t i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
+        lua_pushstring(L, graph_id(graph, revisions[i]));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+int answer_push_list(lua_State *L, const struct graph *graph, const struct answer *answer)
+{
+    push_ids(L, graph, answer->list.revisions, answer->list.count);
+    return 1;
+}
+
+static void push_step(lua_State *L, const struct graph_step *step, const char *direction)
+{
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, step->revision);
+    lua_setfield(L, -2, "revision");
+    lua_pushstring(L, direction);
+    lua_setfield(L, -2, "direction");
+    lua_pushstring(L, step->from);
+    lua_setfield(L, -2, "from");
+    lua_pushstring(L, step->to);
+    lua_setfield(L, -2, "to");
+    push_texts(L, step->deletes, step->delete_count);
+    lua_setfield(L, -2, "deletes");
+    push_texts(L, step->inserts, step->insert_count);
+    lua_setfield(L, -2, "inserts");
+}
+
+void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
+{
+    size_t i;
+    lua_createtable(L, 0, 2);
+    lua_createtable(L, (int)plan->step_count, 0);
+    for (i = 0; i < plan->step_count; i++) {
+        push_step(L, &plan->steps[i], stamp ? "stamp" : plan->steps[i].up ? "upgrade" : "downgrade");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "steps");
+    push_texts(L, plan->heads, plan->head_count);
+    lua_setfield(L, -2, "heads");
+}
+
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void set_flag(lua_State *L, const char *name, bool set)
+{
+    lua_pushboolean(L, set);
+    lua_setfield(L, -2, name);
+}
+
+static void set_lists(lua_State *L, const struct graph *graph, const struct graph_revision *it)
+{
+    push_texts(L, it->down, it->down_count);
+    lua_setfield(L, -2, "down_revision");
+    push_texts(L, it->depends, it->depends_count);
+    lua_setfield(L, -2, "depends_on");
+    push_texts(L, it->own_labels, it->own_label_count);
+    lua_setfield(L, -2, "branch_labels");
+    push_texts(L, it->labels, it->label_count);
+    lua_setfield(L, -2, "labels");
+    push_ids(L, graph, it->children, it->child_count);
+    lua_setfield(L, -2, "children");
+}
+
+void revision_push(lua_State *L, const struct graph *graph, unsigned revision)
+{
+    struct graph_revision it;
+    graph_describe(graph, revision, &it);
+    lua_createtable(L, 0, 13);
+    set_text(L, "revision", it.id);
+    set_text(L, "path", it.path);
+    set_text(L, "message", it.message);
+    set_lists(L, graph, &it);
+    set_flag(L, "base", it.down_count == 0);
+    set_flag(L, "head", it.child_count == 0);
+    set_flag(L, "effective_head", it.child_count == 0 && it.dependent_count > 0);
+    set_flag(L, "branchpoint", it.child_count > 1);
+    set_flag(L, "mergepoint", it.down_count > 1);
+}
