@@ -71,7 +71,7 @@ static int run(const struct place *place, struct error *error)
         return 0;
     if (found.state != POSTMASTER_NONE && postmaster_stop(place, &found, error) != 0)
         return -1;
-    if (data_make(place, &programs, error) == 0)
+    if (postmaster_end_orphan(place, error) == 0 && data_make(place, &programs, error) == 0)
         status = postmaster_start(place, programs, error);
     free(programs);
     return status;
@@ -145,7 +145,7 @@ void server_status_free(struct server_status *status)
 static void fill_status(const struct place *place, const struct postmaster *found, struct server_status *status)
 {
     int major = data_major(place);
-    status->made = major > 0;
+    status->made = access(place->data, F_OK) == 0;
     status->running = found->state != POSTMASTER_NONE;
     status->pid = status->running ? (long)found->pid : 0;
     error_text(&status->folder, "%s", place->root);
@@ -165,6 +165,8 @@ int server_status(const struct config *config, struct server_status *status, str
     int result;
     memset(status, 0, sizeof *status);
     result = place_find(config_folder(config), &place, error);
+    if (result == 0 && access(place.root, F_OK) == 0)
+        result = place_check(&place, error);
     if (result == 0) {
         postmaster_look(&place, &found);
         fill_status(&place, &found, status);
@@ -183,7 +185,7 @@ static int stop(const struct place *place, bool *stopped, struct error *error)
     int lock, status = 0;
     if (access(place->root, F_OK) != 0)
         return 0;
-    if (place_make(place, error) != 0)
+    if (place_check(place, error) != 0)
         return -1;
     lock = lock_take(place, error);
     if (lock < 0)
@@ -192,6 +194,8 @@ static int stop(const struct place *place, bool *stopped, struct error *error)
     *stopped = found.state != POSTMASTER_NONE;
     if (*stopped)
         status = postmaster_stop(place, &found, error);
+    if (status == 0)
+        rmdir(place->sockets); /* it stays if somebody put something there */
     lock_drop(lock);
     return status;
 }

@@ -64,12 +64,11 @@ static int make_unready(const struct place *place, struct error *error)
     return -1;
 }
 
-/* It is a place for trying out: what a crash of the machine may cost is the last transactions, never the whole. Only
-   until the first database is made nothing is synced at all (prepare_make ends that): it saves a quarter of the first
-   start, and what a crash would cost then is made again in a second. */
+/* Until the first database is made nothing is synced (prepare_make ends that), as initdb was told: it saves a quarter of
+   the first start, and what a crash of the machine costs then is made again in a second. */
 static int write_settings(const struct place *place, struct error *error)
 {
-    static const char settings[] = "\n# Set by dmlua\nsynchronous_commit = off\nfsync = off # see postgresql.auto.conf\n";
+    static const char settings[] = "\nfsync = off # until there is a database: see postgresql.auto.conf\n";
     char path[PATH_MAX];
     FILE *file;
     int written;
@@ -85,6 +84,15 @@ static int write_settings(const struct place *place, struct error *error)
     return -1;
 }
 
+/* The end of a text, where programs say what went wrong. */
+static const char *last_lines(const char *text, int count)
+{
+    const char *start = text + strlen(text);
+    while (start > text && (start[-1] != '\n' || --count > 0))
+        start--;
+    return start;
+}
+
 static int run_initdb(const struct place *place, const char *programs, struct error *error)
 {
     char *program = NULL, *output = NULL;
@@ -97,7 +105,7 @@ static int run_initdb(const struct place *place, const char *programs, struct er
     if (code > 0) {
         error_set(error, ERROR_CONNECTION, "%s could not make the local server's data in %s (exit %d)", program,
                   place->root, code);
-        error_text(&error->detail, "%s", output);
+        error_text(&error->detail, "%s", last_lines(output, 6));
         place_explain_disk(place, error);
     }
     free(program);

@@ -47,13 +47,15 @@ static int lock_failed(const struct place *place, int fd, enum wait_result resul
     char holder[32] = "";
     ssize_t size = pread(fd, holder, sizeof holder - 1, 0);
     holder[size > 0 ? strcspn(holder, "\n") : 0] = '\0';
+    if (holder[0] == '\0')
+        strcpy(holder, "unknown");
     if (result == WAIT_INTERRUPTED) {
         error_set(error, ERROR_INTERRUPTED, "interrupted while waiting for another dmlua (process %s) that starts or "
                   "stops the local server", holder);
     } else {
         error_set(error, ERROR_BUSY, "another dmlua (process %s) has been starting or stopping the local server for %d "
                   "seconds and holds %s", holder, LOCK_LIMIT_MS / 1000, place->lock);
-        error_text(&error->hint, "see what it does, or end it (kill %s), and run this again", holder);
+        error_text(&error->hint, "see what process %s does, or end it, and run this again", holder);
     }
     close(fd);
     return -1;

@@ -171,9 +171,24 @@ static int cannot_make(const struct place *place, const char *path, int number, 
     return -1;
 }
 
-int place_make(const struct place *place, struct error *error)
+int place_check(const struct place *place, struct error *error)
 {
     struct stat info;
+    struct passwd *owner;
+    if (stat(place->root, &info) != 0 || !S_ISDIR(info.st_mode))
+        return cannot_make(place, place->root, ENOTDIR, error);
+    if (info.st_uid == geteuid())
+        return 0;
+    owner = getpwuid(info.st_uid);
+    error_set(error, ERROR_CONNECTION, "the local server's folder %s belongs to user %s, not to %s", place->root,
+              owner != NULL ? owner->pw_name : "another", place->user.other ? "root" : place->user.name);
+    error_text(&error->hint, "run dmlua as that user, or stop the server as that user (dmlua server stop) and remove the "
+               "folder: rm -r '%s'", place->root);
+    return -1;
+}
+
+int place_make(const struct place *place, struct error *error)
+{
     if (strncmp(place->root, STATE_FOLDER "/", sizeof STATE_FOLDER) == 0 && mkdir(STATE_FOLDER, 0755) != 0
         && errno != EEXIST)
         return cannot_make(place, STATE_FOLDER, errno, error);
@@ -184,17 +199,7 @@ int place_make(const struct place *place, struct error *error)
     } else if (errno != EEXIST) {
         return cannot_make(place, place->root, errno, error);
     }
-    if (stat(place->root, &info) != 0 || !S_ISDIR(info.st_mode))
-        return cannot_make(place, place->root, ENOTDIR, error);
-    if (info.st_uid != geteuid()) {
-        struct passwd *owner = getpwuid(info.st_uid);
-        error_set(error, ERROR_CONNECTION, "the local server's folder %s belongs to user %s, not to %s", place->root,
-                  owner != NULL ? owner->pw_name : "another", place->user.other ? "root" : place->user.name);
-        error_text(&error->hint, "run dmlua as that user, or stop the server as that user (dmlua server stop) and "
-                   "remove the folder: rm -r '%s'", place->root);
-        return -1;
-    }
-    return 0;
+    return place_check(place, error);
 }
 
 bool place_sockets_private(const struct place *place)

@@ -33,8 +33,10 @@ struct place {
 int place_find(const char *folder, struct place *place, struct error *error);
 void place_free(struct place *place);
 
-/* Makes `root` where it is missing, and checks whose it is. */
+/* Makes `root` where it is missing, and checks it. */
 int place_make(const struct place *place, struct error *error);
+/* Is `root`, which is there, a folder of this process's user? */
+int place_check(const struct place *place, struct error *error);
 /* Makes the sockets' folder where it is missing: the server's user alone may enter it, which is what keeps other users
    from connecting. */
 int place_make_sockets(const struct place *place, struct error *error);

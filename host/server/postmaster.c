@@ -144,22 +144,13 @@ static void remove_stale(const char *path)
         report_log(REPORT_DEBUG, "dmlua.server", "Removed the stale file %s", path);
 }
 
-/* Waits until the process is no postmaster of `data` any more. */
-static enum wait_result await_end(pid_t pid, const char *data, int limit_ms)
-{
-    struct wait wait;
-    enum wait_result result = WAIT_MORE;
-    wait_begin(&wait, limit_ms);
-    while (is_postmaster_of(pid, data) && result == WAIT_MORE)
-        result = wait_pause(&wait);
-    return result;
-}
-
 /* The socket's lock file may be of a server whose data folder was removed or moved away while it ran: nobody reaches it
-   by its folder any more, and it is ours to end. */
-static int clear_socket(const struct place *place, struct error *error)
+   by its folder any more, and it is ours to end. SIGQUIT, because a shutdown in order ends with a checkpoint, which
+   PostgreSQL writes to pg_control by its absolute path: that of the folder that is about to take its place. */
+int postmaster_end_orphan(const struct place *place, struct error *error)
 {
     char path[PATH_MAX], text[PID_FILE_BYTES], line[PATH_MAX];
+    struct wait wait;
     enum wait_result result = WAIT_MORE;
     pid_t pid;
     snprintf(path, sizeof path, "%s/.s.PGSQL." POSTMASTER_PORT ".lock", place->sockets);
@@ -168,14 +159,11 @@ static int clear_socket(const struct place *place, struct error *error)
     copy_line(text, LINE_PID, line, sizeof line);
     pid = (pid_t)atol(line);
     copy_line(text, LINE_DATA, line, sizeof line);
-    if (pid > 1 && is_postmaster_of(pid, line)) {
-        kill(pid, SIGINT);
-        result = await_end(pid, line, ORPHANS_LIMIT_MS);
-        if (result == WAIT_OVER) {
-            kill(pid, SIGQUIT);
-            result = await_end(pid, line, ORPHANS_LIMIT_MS);
-        }
-    }
+    wait_begin(&wait, STOP_LIMIT_MS);
+    if (pid > 1 && is_postmaster_of(pid, line))
+        kill(pid, SIGQUIT);
+    while (pid > 1 && is_postmaster_of(pid, line) && result == WAIT_MORE)
+        result = wait_pause(&wait);
     if (result != WAIT_MORE)
         return waiting_failed(place, result, "of a data folder that is gone was stopping", error);
     remove_stale(path);
@@ -232,7 +220,7 @@ int postmaster_start(const struct place *place, const char *programs, struct err
     struct postmaster before;
     struct wait wait;
     int ready;
-    if (place_make_sockets(place, error) != 0 || clear_socket(place, error) != 0)
+    if (place_make_sockets(place, error) != 0)
         return -1;
     postmaster_look(place, &before);
     snprintf(path, sizeof path, "%s/postmaster.pid", place->data);
@@ -252,10 +240,12 @@ int postmaster_start(const struct place *place, const char *programs, struct err
 
 int postmaster_stop(const struct place *place, const struct postmaster *found, struct error *error)
 {
+    /* One whose folder was moved cannot write its last checkpoint (see postmaster_end_orphan): the next start recovers. */
+    int number = found->here ? SIGINT : SIGQUIT;
     struct postmaster now = *found;
     struct wait wait;
     enum wait_result result = WAIT_MORE;
-    if (found->state != POSTMASTER_STOPPING && kill(found->pid, SIGINT) != 0 && errno != ESRCH) {
+    if (found->state != POSTMASTER_STOPPING && kill(found->pid, number) != 0 && errno != ESRCH) {
         error_set(error, ERROR_CONNECTION, "cannot stop the local server, process %ld: %s", (long)found->pid,
                   strerror(errno));
         return -1;

@@ -22,6 +22,9 @@ struct postmaster {
 
 void postmaster_look(const struct place *place, struct postmaster *found);
 
+/* Ends a server that still listens on our socket though its data folder is gone. Under the lock, with nothing running,
+   before there is a new data folder. */
+int postmaster_end_orphan(const struct place *place, struct error *error);
 /* Starts the server and waits until it answers. Under the lock, with nothing running. */
 int postmaster_start(const struct place *place, const char *programs, struct error *error);
 /* Waits for one that somebody started. */
