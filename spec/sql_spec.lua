@@ -149,6 +149,10 @@ describe("a statement with parameters", function()
     assert.same({ "SELECT 1", {} }, bound("SELECT 1", {}))
   end)
 
+  it("has no dollar quote made by its places", function()
+    assert.same({ "SELECT $ $1, $$x$$", { "v" } }, bound("SELECT $:a, $$x$$", { a = "v" }))
+  end)
+
   it("sends values that the server reads as they were", function()
     local connection = helper.connect(helper.database().owner)
     local statement = sql.bind([[SELECT :t::text AS t, :n::text IS NULL AS n, 1 = ANY(:l) AS l, :i + 1 AS i, ':t' AS s,

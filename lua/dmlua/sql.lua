@@ -94,7 +94,8 @@ local function number_places(text, places, values)
   for i, place in ipairs(places) do
     local value, message, hint = value_of(place, values)
     if value == nil then return nil, message, hint end
-    pieces[#pieces + 1] = text:sub(from, place.start - 1) .. "$" .. i
+    local before = text:sub(from, place.start - 1)
+    pieces[#pieces + 1] = before .. (before:sub(-1) == "$" and " $" or "$") .. i -- $$ would begin a string
     encoded[i] = value
     from = place.finish + 1
   end
