@@ -7,7 +7,7 @@ local M = {}
 local function text_of(name, format, ...)
   if select("#", ...) == 0 then return tostring(format) end
   local ok, text = pcall(string.format, format, ...)
-  if not ok then arguments.fail(name, "%s", (text:gsub("^bad argument (#%d+) to 'format'", "argument %1"))) end
+  if not ok then arguments.fail(name, "%s", (text:gsub("^bad argument (#%d+) to '[^']*'", "argument %1"))) end
   return text
 end
 

@@ -50,10 +50,8 @@ function M.object(name, fields, methods, metamethods)
   for event, fn in pairs(metamethods or {}) do mt[event] = fn end
   function mt.__index(_, key)
     local value = methods[key]
-    if value == nil and not (fields.__absent and fields.__absent[key]) then
-      fail("%s has no '%s'%s", name, tostring(key), errors.suggestion(key, M.names(methods)))
-    end
-    return value
+    if value ~= nil then return value end
+    return fail("%s has no '%s'%s", name, tostring(key), errors.suggestion(key, M.names(methods)))
   end
   return setmetatable(fields, mt)
 end

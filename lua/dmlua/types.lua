@@ -9,7 +9,7 @@ local record = require "dmlua.record"
 local M = {}
 
 local function parameter(text)
-  local name, kind = text:match("^(%w+):(%w+)$")
+  local name, kind = text:match("^([%w_]+):(%w+)$")
   return { name or text, kind or "any", optional = true }
 end
 

@@ -6,7 +6,8 @@ local quote = require "dmlua.quote"
 
 local M = {}
 
-local serials = { integer = "SERIAL", smallint = "SMALLSERIAL", bigint = "BIGSERIAL" }
+-- By a type's affinity. SQLAlchemy counts numeric keys up too, as integers.
+local serials = { integer = "SERIAL", smallint = "SMALLSERIAL", bigint = "BIGSERIAL", numeric = "SERIAL" }
 
 --- Does SQLAlchemy count this column of a primary key up by itself ("autoincrement")? `alone`: it is the whole key.
 function M.counts_up(column, alone)

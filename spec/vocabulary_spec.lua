@@ -1,0 +1,124 @@
+local step = require "spec.step"
+
+describe("the vocabulary", function()
+  local function recorder()
+    local bind = step.recorder()
+    bind.loops = {}
+    function bind:each(fn, options)
+      self.loops[#self.loops + 1] = options
+      fn({ id = "a" })
+    end
+    return bind
+  end
+
+  local function failure(script)
+    local message = step.error_of(recorder(), script)
+    return message and message.message
+  end
+
+  it("is made anew for each step and cannot be written into", function()
+    assert.equal("op.create_table cannot be set: op belongs to dmlua", failure "op.create_table = nil")
+    assert.equal("sa.x cannot be set: sa belongs to dmlua", failure "sa.x = 1")
+    assert.has_error(function() step.run(recorder(), "setmetatable(op, {})") end)
+  end)
+
+  it("lists its names to pairs", function()
+    assert.is_true(step.run(recorder(), [[
+      local found = {}
+      for _, names in ipairs { op, sa, guards, tenants, postgresql, json, log, context } do
+        for name in pairs(names) do found[name] = true end
+      end
+      return found.create_table and found.Column and found.ensure_tenant_column and found.each and found.JSONB
+        and found.encode and found.info and found.elapsed ]]))
+  end)
+
+  describe("tenants.each", function()
+    it("hands the function and its options to the loop", function()
+      local bind = recorder()
+      local id = step.run(bind, [[
+        local id
+        tenants.each(function(tenant) id = tenant.id end, { from = "SELECT id FROM t", allow_empty = true })
+        return id]])
+      assert.equal("a", id)
+      assert.same({ { from = "SELECT id FROM t", allow_empty = true } }, bind.loops)
+    end)
+
+    it("writes a list of ids as a query that answers them", function()
+      local bind = recorder()
+      step.run(bind, [[
+        local function nothing() end
+        tenants.each(nothing, { from = { "it's", 7 } })
+        tenants.with("a\\b", nothing)]])
+      assert.equal("SELECT unnest(ARRAY['it''s', '7']::text[]) AS id", bind.loops[1].from)
+      assert.equal([[SELECT unnest(ARRAY[E'a\\b']::text[]) AS id]], bind.loops[2].from)
+    end)
+
+    it("refuses options that it does not know", function()
+      assert.equal("tenants.each: has no option 'form' (did you mean 'from'?)",
+        failure "tenants.each(print, { form = {} })")
+      assert.equal("tenants.each: fn must be a function, got a string", failure "tenants.each('x')")
+      assert.truthy(failure("tenants.each(print, { mode = 'x' })"):find('mode must be "atomic"', 1, true))
+      assert.equal("tenants.each: fn is missing (a function)", failure "tenants.each()")
+    end)
+  end)
+
+  it("logs in order with the statements, formatted or as it is", function()
+    local bind = recorder()
+    step.run(bind, [[log.info("%d rows of %s", 3, "t") log.warn("100%") log.debug(nil) ]])
+    assert.same({ { level = "info", text = "3 rows of t" }, { level = "warn", text = "100%" },
+      { level = "debug", text = "nil" } }, bind.logged)
+    assert.truthy(failure([[log.info("%d", "x")]]):find("log.info: argument #2", 1, true))
+    assert.equal("log.inof does not exist (did you mean 'info'?)", failure "log.inof('x')")
+  end)
+
+  it("tells the context of the step", function()
+    assert.same({ false, 0.5 }, { step.run(recorder(), "return context.is_offline_mode(), context.elapsed()") })
+    assert.equal("postgresql", step.run(recorder(), "return op.get_context().dialect.name"))
+  end)
+
+  it("marks values as JSON, and reads JSON's null as null", function()
+    local bind = recorder()
+    step.run(bind, [[
+      assert(json.decode('{"a":null}').a == null)
+      op.execute("INSERT INTO t VALUES (:j)", { j = json { a = { 1, 2 } } })]])
+    assert.same({ '{"a":[1,2]}' }, bind.sent[1].params)
+  end)
+
+  describe("sa", function()
+    local function type_of(text)
+      return step.run(recorder(), ("return sa.Column('c', %s).type.sql"):format(text))
+    end
+
+    it("takes types with and without ()", function()
+      for _, name in ipairs { "UUID", "String", "Integer", "DateTime", "JSON" } do
+        assert.equal(type_of("sa." .. name), type_of("sa." .. name .. "()"))
+      end
+    end)
+
+    it("writes a type that it does not know as the author wrote it", function()
+      assert.equal("geometry(Point,4326)", type_of 'sa.type("geometry(Point,4326)")')
+    end)
+
+    it("has the guide's sa.Decimal", function()
+      assert.equal("NUMERIC", type_of "sa.Decimal()")
+      assert.equal("NUMERIC(10, 2)", type_of "sa.Decimal(10, 2)")
+    end)
+
+    it("takes precision and scale by name, and refuses a misspelt one", function()
+      assert.equal("NUMERIC(10, 2)", type_of "sa.Numeric { precision = 10, scale = 2 }")
+      assert.equal("sa.Numeric: has no option 'persision' (did you mean 'precision'?)",
+        failure "sa.Numeric { persision = 10 }")
+      assert.truthy(failure("sa.UUID { as_uid = true }"):find("did you mean 'as_uuid'", 1, true))
+    end)
+
+    it("writes calls of functions with literals and expressions", function()
+      assert.truthy(step.statements([[op.add_column("t", sa.Column("a", sa.Text, {
+        server_default = sa.func.coalesce(null, 'x', 2, true, sa.func.now(), sa.text("y")) }))]])[1]
+        :find("DEFAULT coalesce(NULL, 'x', 2, true, now(), y)", 1, true))
+      assert.truthy(failure([[op.add_column("t", sa.Column("a", sa.Text, { server_default = sa.func["a b"]() }))]])
+        :find("'a b' is no name of a function", 1, true))
+      assert.truthy(failure([[op.add_column("t", sa.Column("a", sa.Text, { server_default = sa.func.f({}) }))]])
+        :find("a table cannot be an argument", 1, true))
+    end)
+  end)
+end)
