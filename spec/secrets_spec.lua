@@ -66,7 +66,7 @@ local ways = {
 
 local versions = {
   { revision = "one", upgrade = 'op.execute("CREATE TABLE t (n int)")', downgrade = 'op.execute("DROP TABLE t")' },
-  { revision = "two", down = "one", upgrade = 'op.execute("SELECT pg_advisory_lock_shared(4711)")' },
+  { revision = "two", down = "one", downgrade = 'op.execute("SELECT pg_advisory_lock_shared(4711)")' },
   { revision = "bad", down = "two", upgrade = 'op.execute("SELECT nothing")' },
 }
 
@@ -94,61 +94,51 @@ end
 
 for name, way_of in pairs(ways) do
   describe("a password in " .. name, function()
-    local function database()
-      local made = helper.database()
-      local way = way_of { name = made.name, host = helper.host }
-      helper.execute(made.postgres, ("GRANT CREATE ON DATABASE %s TO %s; GRANT ALL ON SCHEMA public TO %s"):format(
-        made.name, way.who.role, way.who.role))
-      return made, way
-    end
+    local database = helper.database()
+    local way = way_of { name = database.name, host = helper.host }
+    local folder = project(way)
+    helper.execute(database, "GRANT ALL ON SCHEMA public TO " .. way.who.role)
 
     it("is in no output of any verb", function()
-      local _, way = database()
-      local folder = project(way)
       for _, verb in ipairs {
         "config", "upgrade two --json", "current", "current --json", "log", "log --json", "history", "heads",
-        "plan upgrade head", "downgrade one", "stamp two --json",
+        "plan upgrade head", "stamp two --json",
       } do
         run(folder, way, verb, 0)
       end
     end)
 
     it("is in no output of a verb that fails, and in no row of the database", function()
-      local made, way = database()
-      local folder = project(way)
       run(folder, way, "upgrade bad", 1)
       run(folder, way, "upgrade bad --json", 1)
       run(folder, way, "upgrade nowhere", 2)
       run(folder, way, "upgrade two --service x", 2)
-      silent(helper.run(helper.programs .. "/pg_dump", { made.postgres }).out, "the database")
+      silent(helper.run(helper.programs .. "/pg_dump", { database.postgres }).out, "the database")
     end)
 
     it("is in no output when the server is not reached, or lets nobody in", function()
-      local made = helper.database()
-      for at, code in pairs {
-        [{ name = made.name, host = "/nowhere" }] = 5,
-        [{ name = "no_such_database", host = helper.host }] = 5,
-        [{ name = made.name, host = helper.host, password = MARKER .. "@wrong %" }] = 5,
+      for _, at in ipairs {
+        { name = database.name, host = "/nowhere" },
+        { name = "no_such_database", host = helper.host },
+        { name = database.name, host = helper.host, password = MARKER .. "wrong" },
       } do
-        local way = way_of(at)
-        if name ~= "a URL on the command line" or not at.password then run(project(way), way, "current", code) end
+        local refused = way_of(at)
+        run(project(refused), refused, "current", 5)
       end
     end)
 
-    it("is neither in the process list nor in pg_stat_activity while it runs", function()
-      local made, way = database()
-      local holder = helper.connect(made)
+    it("is neither in the process list nor in pg_stat_activity while dmlua runs", function()
+      local holder = helper.connect(database)
       holder:exec("SELECT pg_advisory_lock(4711)")
-      local process = helper.start(arguments(way, "upgrade two"), { cwd = project(way), env = way.env })
-      local activity = "SELECT a::text AS line FROM pg_stat_activity a WHERE datname = current_database()"
+      local process = helper.start(arguments(way, "downgrade one"), { cwd = folder, env = way.env })
       helper.eventually(function()
-        return helper.value(made, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        return helper.value(database, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
       end)
       silent(helper.read(("/proc/%d/cmdline"):format(process.pid)), "the process list")
-      for _, row in ipairs(helper.sql(made, activity)) do silent(row.line, "pg_stat_activity") end
+      silent(helper.execute(database, "TABLE pg_stat_activity"), "pg_stat_activity")
       holder:exec("SELECT pg_advisory_unlock(4711)")
       local result = process.wait()
-      silent(result.out .. result.err, "upgrade")
+      silent(result.out .. result.err, "downgrade")
       assert.equal(0, result.code, result.err)
     end)
   end)
