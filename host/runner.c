@@ -114,8 +114,9 @@ static void log_step(const struct run *run, const struct graph_step *step, const
 PGresult *runner_recorded(struct ledger *ledger, struct error *error)
 {
     return ledger_query(ledger,
-                        "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
-                        " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+                        "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
+                        " WHERE kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"
+                        " WHERE kind = 'upgrade' AND sha256 IS NOT NULL",
                         0, NULL, error);
 }
 

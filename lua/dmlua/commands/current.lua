@@ -26,14 +26,16 @@ local function notes(graph, state)
   local by_row = {}
   for _, part in ipairs(state.parts) do
     local sign = part.direction == "downgrade" and "-" or "+"
-    local text = (" (%s %s, part %d done)"):format(sign, part.revision, part.part)
+    local text = (" (%s %s%s%s)"):format(sign, part.revision,
+      part.part > 0 and (", part %d done"):format(part.part) or "",
+      part.started and (", part %d started"):format(part.started) or "")
     for _, row in ipairs(stands_on(graph, part, state.rows)) do by_row[row] = (by_row[row] or "") .. text end
   end
   return by_row
 end
 
-local function warn_changed(state)
-  for _, it in ipairs(state.changed) do
+local function warn_changed(changed)
+  for _, it in ipairs(changed) do
     engine.log("warn", "dmlua", ("%s was changed after %s ran (SHA-256 %s… then, %s… now); put the file back, and "
       .. "write what is to be different as a new revision")
       :format(it.file, it.revision, it.recorded:sub(1, 12), it.sha256:sub(1, 12)))
@@ -43,7 +45,8 @@ end
 local function part_objects(parts)
   local list = {}
   for i, part in ipairs(parts) do
-    list[i] = output.object("revision", part.revision, "direction", part.direction, "part", part.part)
+    list[i] = output.object("revision", part.revision, "direction", part.direction, "part", part.part,
+      "started", part.started)
   end
   return list
 end
@@ -51,7 +54,7 @@ end
 local function changed_objects(changed)
   local list = {}
   for i, it in ipairs(changed) do
-    list[i] = output.object("revision", it.revision, "file", it.file, "recorded", it.recorded, "sha256", it.sha256)
+    list[i] = output.object("revision", it.revision, "path", it.file, "recorded", it.recorded, "sha256", it.sha256)
   end
   return list
 end
@@ -96,7 +99,7 @@ local function run(context)
   local ids = graph:current(state.rows)
   local write = context.options.json and write_json or write_text
   write(context, graph, ids, state)
-  warn_changed(state)
+  warn_changed(state.changed)
   if context.options.check_heads then check_heads(graph, state.rows) end
   return 0
 end

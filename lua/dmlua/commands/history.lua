@@ -12,7 +12,7 @@ end
 
 local function arguments(parser)
   parser:option "-r --rev-range":argname "[A]:[B]"
-    :description "from A to B; either may be empty, `current`, or relative: -3: or :+2"
+    :description "from A to B; either may be empty, current, or relative: -3: or :+2"
   parser:flag "-i --indicate-current":description "mark the revisions that the database is at"
   parser:flag "--reverse":description "oldest first"
   parser:option "-n --limit":argname "N":convert(count):description "at most so many"
@@ -36,7 +36,7 @@ local function run(context)
   if range and not range:find(":", 1, true) then
     errors.usage "History range requires [start]:[end], [start]:, or :[end]"
   end
-  local rows = needs_rows(options) and context.session():current(context.tree()).rows or nil
+  local rows = needs_rows(options) and context.session():current().rows or nil
   local ids = context.tree():graph():history(range, rows)
   if options.reverse then ids = reversed(ids) end
   if options.limit then ids = table.move(ids, 1, options.limit, 1, {}) end

@@ -22,7 +22,7 @@ local function start(context)
   local options = context.options
   if options.from then return list_of(options.from) end
   if options.sql then return {} end
-  return context.session():current(context.tree()).rows
+  return context.session():current().rows
 end
 
 local function step_object(graph, step)
