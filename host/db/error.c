@@ -7,6 +7,8 @@
 /* SQLSTATEs that say more than "a statement failed"; DESIGN.md §5 has the kinds, PostgreSQL's appendix A the codes. */
 static enum error_kind kind_of(const char *sqlstate)
 {
+    if (strcmp(sqlstate, "08P01") == 0) /* parameters for a statement that takes none */
+        return ERROR_MIGRATION;
     if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
         return ERROR_CONNECTION;
     if (strcmp(sqlstate, "55P03") == 0)
@@ -60,6 +62,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
     const struct db_host *host = statement->host;
     char *tenant_message;
     const char *hint;
@@ -76,16 +79,16 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
         read_origin(statement, error);
         return;
     }
-    tenant_message = hint_tenant_message(sqlstate, PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION), message,
-                                         statement->sql);
+    tenant_message = hint_tenant_message(sqlstate, function, message, statement->sql);
     error_set(error, kind_of(sqlstate), "%s", tenant_message ? tenant_message : message);
     hint = tenant_message != NULL ? hint_tenant : hint_for(sqlstate, statement->count > 0);
     memcpy(error->sqlstate, sqlstate, sizeof error->sqlstate - 1);
     read_fields(result, error);
     if (tenant_message != NULL)
         error_text(&error->detail, "%s", message);
-    free(tenant_message);
-    if (error->hint == NULL && hint != NULL)
+    /* Ours knows dmlua; the server's own would give up FORCE ROW LEVEL SECURITY, say. What a script RAISEs it means. */
+    if (hint != NULL && (error->hint == NULL || function == NULL || strcmp(function, "exec_stmt_raise") != 0))
         error_text(&error->hint, "%s", hint);
+    free(tenant_message);
     read_origin(statement, error);
 }
