@@ -25,6 +25,16 @@ describe("the command line", function()
     end
   end)
 
+  it("has for every verb a file whose name and summary are those of the list", function()
+    local listed = helper.dmlua("--help").out
+    for _, row in ipairs(require("dmlua.verbs").list) do
+      local result = helper.dmlua { row[1], "--help" }
+      assert.are.equal(0, result.code)
+      has(result.out, "Usage: dmlua [global options] " .. row[1])
+      has(listed, row[2])
+    end
+  end)
+
   it("names the versions of the program, of Lua, libpq, libpg_query and of the servers", function()
     local result = helper.dmlua "--version"
     assert.are.equal(0, result.code)
@@ -60,8 +70,8 @@ describe("the command line", function()
 
   it("says which flags are not there yet and does not pass over them", function()
     for _, words in ipairs { "upgrade head --sql", "downgrade -1 --dry-run", "upgrade head --tag x",
-      "stamp head --purge", "revision --autogenerate" } do
-      has(usage_error(words), words:match "%-%-%a+[%a-]*")
+      "revision --autogenerate", "upgrade head -x a=b" } do
+      has(usage_error(words), words:match " (%-+%a+)")
     end
   end)
 
@@ -311,5 +321,35 @@ describe("merge", function()
     local folder = helper.project { versions = { { revision = "a1" }, { revision = "b1" } } }
     has(usage_error("merge a1", { cwd = folder }), "a merge joins two revisions or more")
     has(usage_error("merge a1 a1", { cwd = folder }), "Duplicate head revisions specified")
+  end)
+end)
+
+describe("completion", function()
+  -- What bash would offer for a line whose last word is being typed.
+  local function offered(script, ...)
+    local words = {}
+    for i, word in ipairs { ... } do words[i] = helper.quote(word) end
+    local line = ("%s\nCOMP_WORDS=(%s)\nCOMP_CWORD=%d\n_dmlua\necho ${COMPREPLY[@]}\n")
+      :format(script, table.concat(words, " "), #words - 1)
+    local result = helper.run("/bin/bash", { "--norc" }, { input = line })
+    assert.equal("", result.err)
+    return (result.out:gsub("\n$", ""))
+  end
+
+  it("is a script that offers verbs, options and choices", function()
+    local script = dmlua(helper.folder(), "completion bash").out
+    assert.equal("upgrade", offered(script, "dmlua", "upg"))
+    assert.equal("history", offered(script, "dmlua", "--service", "isp", "his"))
+    assert.equal("--from", offered(script, "dmlua", "plan", "--fr"))
+    assert.equal("upgrade downgrade stamp", offered(script, "dmlua", "plan", ""))
+    assert.equal("staging", offered(script, "dmlua", "--env", "st"))
+  end)
+
+  it("is there for zsh and fish, and refuses another shell", function()
+    for _, shell in ipairs { "zsh", "fish" } do
+      local script = dmlua(helper.folder(), "completion " .. shell).out
+      for _, row in ipairs(require("dmlua.verbs").list) do has(script, row[1]) end
+    end
+    has(usage_error "completion tcsh", "must be one of 'bash', 'zsh', 'fish'")
   end)
 end)

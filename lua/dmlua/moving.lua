@@ -30,15 +30,25 @@ function M.arguments(parser)
   parser:option "--tag":hidden(true):action(refuse "--tag is not there: it is read by an env.py, and dmlua has none")
 end
 
-local function engine_options(options)
+-- One line of JSON a step, once it is committed.
+local function step_writer(graph)
+  return function(step)
+    local it = graph:describe(step.revision)
+    output.json(output.object("revision", step.revision, "direction", step.direction, "from", step.from,
+      "to", step.to, "message", it and it.message, "path", it and it.path, "seconds", step.seconds))
+  end
+end
+
+local function engine_options(options, tree)
   if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
   return {
+    purge = options.purge,
     accept_changed = options.accept_changed,
     abandon = options.abandon,
     lock_wait = options.lock_wait,
     no_wait = options.no_wait,
     reason = options.reason,
-    on_step = options.json and output.json or nil,
+    on_step = options.json and step_writer(tree:graph()) or nil,
   }
 end
 
@@ -50,8 +60,8 @@ end
 
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
-  local options = engine_options(context.options)
   local tree = context.tree()
+  local options = engine_options(context.options, tree)
   context.announce()
   local session = context.session()
   local result = session[method](session, tree, targets, options)

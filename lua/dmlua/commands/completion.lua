@@ -9,16 +9,34 @@ local function arguments(parser)
   parser:argument "shell":choices { "bash", "zsh", "fish" }:description "bash, zsh or fish"
 end
 
+local function visible(options)
+  local list = {}
+  for _, option in ipairs(options) do
+    if not option._hidden then list[#list + 1] = option end
+  end
+  return list
+end
+
+-- argparse completes commands but no arguments: an argument with choices becomes commands below the verb.
+local function add_verb(parser, name, summary)
+  local verb = verbs.load(name)
+  local command = parser:command(name):summary(summary):description(summary):add_help(false)
+  if verb.arguments then verb.arguments(command) end
+  command._options = visible(command._options)
+  for _, argument in ipairs(command._arguments) do
+    for _, choice in ipairs(argument._choices or {}) do command:command(choice):add_help(false) end
+  end
+  command._arguments = {}
+end
+
 -- One parser with every verb as a command: what argparse makes completions from.
 local function whole_parser()
   local parser = argparse "dmlua":add_help(false)
   global_options.add(parser)
-  for _, row in ipairs(verbs.list) do
-    local verb = verbs.load(row[1])
-    local command = parser:command(row[1]):summary(row[2]):add_help(false)
-    if verb.arguments then verb.arguments(command) end
-    global_options.add(command)
+  for _, option in ipairs(parser._options) do
+    if option._name == "--env" then option:choices { "development", "staging", "production" } end
   end
+  for _, row in ipairs(verbs.list) do add_verb(parser, row[1], row[2]) end
   return parser
 end
 

@@ -12,8 +12,8 @@ local function arguments(parser)
   parser:option "-n --limit":argname "N":convert(count):description "at most so many rows"
 end
 
-local keys = { "run", "revision", "direction", "part", "outcome", "started", "duration_ms", "who", "client", "rows",
-  "sha256", "reason", "note" }
+local keys = { "run", "direction", "revision", "part", "outcome", "started", "duration_ms", "service", "environment",
+  "tenant", "who", "client", "rows", "sha256", "reason", "note" }
 
 local function as_object(row)
   local fields = {}
@@ -29,11 +29,12 @@ end
 -- The columns of one row, left to right; the last ones may be missing.
 local function cells(row)
   local remarks = {}
-  if row.part and row.part > 1 then remarks[1] = ("part %d"):format(row.part) end
-  for _, text in ipairs { row.reason or "", row.note or "" } do
-    if text ~= "" then remarks[#remarks + 1] = text end
-  end
-  return { row.started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who,
+  if (row.part or 0) > 0 then remarks[1] = ("part %d"):format(row.part) end
+  if row.tenant then remarks[#remarks + 1] = "tenant " .. row.tenant end
+  if row.rows then remarks[#remarks + 1] = ("%d rows"):format(row.rows) end
+  remarks[#remarks + 1] = row.reason
+  remarks[#remarks + 1] = row.note
+  return { row.started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
     table.concat(remarks, "; ") }
 end
 

@@ -1,14 +1,11 @@
 -- stamp: sets the version of the database without running anything.
 
-local errors = require "dmlua.errors"
 local moving = require "dmlua.moving"
 
 local function arguments(parser)
   parser:argument "revisions":args "+":argname "REV"
     :description "the revisions that the database is to be at; base: none"
-  parser:flag "--purge":hidden(true):action(function()
-    errors.usage "--purge is not there yet; stamp base, then the revision"
-  end)
+  parser:flag "--purge":description "forget first what the version table says, whatever it is"
   moving.arguments(parser)
 end
 
