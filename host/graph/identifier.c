@@ -53,7 +53,7 @@ void identifier_free(struct identifier *identifier)
 
 bool labels_known(const struct graph *graph)
 {
-    return graph->name_count + graph->double_count > graph->count;
+    return graph->name_count > graph->count;
 }
 
 int branch_open(const struct graph *graph, const char *label, struct branch *branch,

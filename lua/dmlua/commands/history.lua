@@ -24,10 +24,9 @@ local function reversed(list)
   return other
 end
 
--- Only these ask the database.
+-- Only these ask the database: -N and +N count from the other end of the range.
 local function needs_rows(options)
-  local range = options.rev_range or ""
-  return options.indicate_current or range:find("current", 1, true) or range:find "^[-+]" or range:find ":[-+]"
+  return options.indicate_current or (options.rev_range or ""):find("current", 1, true)
 end
 
 local function run(context)

@@ -11,16 +11,18 @@ local function arguments(parser)
   parser:flag "--purge":description "as with stamp --purge"
 end
 
-local function list_of(text)
+-- What --from was given, as whole identifiers.
+local function list_of(text, graph)
   local ids = {}
-  if text == "base" then return ids end
-  for id in text:gmatch "[^,%s]+" do ids[#ids + 1] = id end
+  for name in text:gmatch "[^,%s]+" do
+    for _, id in ipairs(graph:resolve(name)) do ids[#ids + 1] = id end
+  end
   return ids
 end
 
-local function start(context)
+local function start(context, graph)
   local options = context.options
-  if options.from then return list_of(options.from) end
+  if options.from then return list_of(options.from, graph) end
   if options.sql then return {} end
   return context.session():current().rows
 end
@@ -40,7 +42,10 @@ end
 
 local function write_json(options, graph, plan)
   local steps = {}
-  for i, step in ipairs(plan.steps) do steps[i] = step_object(graph, step) end
+  for i, step in ipairs(plan.steps) do
+    -- A stamp runs no revision: what it does is told by the heads.
+    if step.direction ~= "stamp" then steps[i] = step_object(graph, step) end
+  end
   output.json(output.object("command", options.command, "target", table.concat(options.targets, " "),
     "steps", steps, "heads", plan.heads))
 end
@@ -55,9 +60,8 @@ end
 
 local function run(context)
   local options = context.options
-  local rows = start(context)
-  local tree = context.tree()
-  local graph = tree:graph()
+  local graph = context.tree():graph()
+  local rows = start(context, graph)
   local plan = graph:plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
   if options.json then
     write_json(options, graph, plan)
