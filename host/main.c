@@ -47,7 +47,9 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     int status = 0;
-    lua_State *L = signal_install() ? state_new() : NULL;
+    lua_State *L;
+    setvbuf(stderr, NULL, _IOLBF, BUFSIZ); /* whole lines: beside the server's, and not a call a character */
+    L = signal_install() ? state_new() : NULL;
     if (L == NULL) {
         fputs("FAILED: out of memory\n", stderr);
         return error_exit_code(ERROR_MIGRATION);

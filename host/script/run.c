@@ -50,9 +50,23 @@ static void push_environment(lua_State *L, const struct script *script)
     lua_remove(L, -2);
 }
 
+/* Does the environment at 3 say the revision that the plan knows? A top level may compute it. */
+static bool same_revision(lua_State *L, const struct script *script)
+{
+    bool same;
+    lua_pushliteral(L, "revision");
+    same = lua_rawget(L, 3) == LUA_TSTRING && strcmp(lua_tostring(L, -1), script->revision) == 0;
+    lua_pop(L, 1);
+    return same;
+}
+
 /* [-0, +1] The function `entry` of the environment at 3, which its top level has filled. */
 static int push_entry(lua_State *L, const struct run *run)
 {
+    if (!same_revision(L, run->script)) {
+        error_set(run->error, ERROR_USAGE, "%s says another revision each time it is read", run->script->path);
+        return -1;
+    }
     lua_pushstring(L, run->entry);
     if (lua_rawget(L, 3) == LUA_TFUNCTION)
         return 0;

@@ -1,7 +1,7 @@
 -- Errors as facts: the one place where an error table is made.
 --
 -- Fields: kind (a name of host/error.h: migration, usage, refused, busy, connection, partial, interrupted), message,
--- sqlstate, detail, hint, file, line, revision, tenant, statement, position, traceback.
+-- sqlstate, detail, hint, file, line, source (that line), revision, tenant, statement, position, traceback, state.
 
 local M = {}
 
@@ -22,10 +22,12 @@ function M.is(value)
   return getmetatable(value) == mt
 end
 
--- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files (in specs), ours lie under
--- lua/dmlua/.
+-- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files, by the specs, ours lie in the folder
+-- of this one.
+local own_folder = debug.getinfo(1, "S").source:match("^(@.*/)[^/]*$")
+
 local function authored(source)
-  return source:sub(1, 1) == "@" and not source:find("lua/dmlua/", 1, true) and not source:find("/busted/", 1, true)
+  return source:sub(1, 1) == "@" and not (own_folder and source:sub(1, #own_folder) == own_folder)
 end
 
 --- File and line of the nearest frame that an author wrote, or nil.
