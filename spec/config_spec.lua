@@ -174,6 +174,17 @@ describe("a key", function()
     assert.equal("h", load(folder_of("[alembic]\nhost_name = h\napp_role = %(host_name)s\n")).app_role.value)
   end)
 
+  it("in [DEFAULT] is not taken for a variable where it looks like a key misspelt", function()
+    assert.matches("did you mean enable_rls", refused("[DEFAULT]\nenable_rsl = true\n[dmlua]\n").message, 1, true)
+    load(folder_of("[DEFAULT]\nwhatever_else = x\n[dmlua]\n"))
+  end)
+
+  it("that names services names those of the file", function()
+    assert.equal("tenants_service names an unknown service 'managment' (did you mean management?)",
+      refused("[dmlua]\nservices = management isp\n[isp]\ntenants_service = managment\n").message)
+    assert.matches("unknown service 'x'", refused("[dmlua]\nrequires = x\n").message, 1, true)
+  end)
+
   it("has a type, which is checked", function()
     assert.matches("enable_rls expects true or false", refused(main .. "enable_rls = maybe\n").message, 1, true)
     assert.matches("truncate_slug_length expects a whole number",
@@ -370,19 +381,20 @@ end)
 
 describe("a rail", function()
   local function use(text)
-    local ini = "[dmlua]\nscript_location = s\nurl = postgresql://u@127.0.0.1:1/d\n"
+    local ini = "[dmlua]\nservices = isp\nscript_location = s\nurl = postgresql://u@127.0.0.1:1/d\n"
     return helper.dmlua("log", { cwd = folder_of(ini .. text) })
   end
 
   for key, value in pairs {
     require_migration_validation = "true", require_backup_before_migration = "true", enable_audit_triggers = "true",
-    require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "x", global_tables = "x",
+    require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "isp",
+    global_tables = "x",
   } do
     it("that is not built yet stops a verb that uses a database: " .. key, function()
       local result = use(("[production]\n%s = %s\n"):format(key, value))
       assert.equal(2, result.code)
       assert.matches(key, result.err, 1, true)
-      assert.matches("dmlua.ini:5 [production]", result.err, 1, true)
+      assert.matches("dmlua.ini:6 [production]", result.err, 1, true)
       assert.matches("which this version of dmlua does not do", result.err, 1, true)
     end)
   end
@@ -417,12 +429,12 @@ describe("a rail", function()
   it("that contradicts another is exit 2 and names both places", function()
     local result = use("enable_rls = true\n[production]\nskip_rls_setup = true\n")
     assert.equal(2, result.code)
-    assert.matches("skip_rls_setup = true (dmlua.ini:6 [production]) contradicts " ..
-      "enable_rls = true (dmlua.ini:4 [dmlua])", result.err, 1, true)
+    assert.matches("skip_rls_setup = true (dmlua.ini:7 [production]) contradicts " ..
+      "enable_rls = true (dmlua.ini:5 [dmlua])", result.err, 1, true)
     result = use("isolation = none\n[production]\nenable_rls = true\n")
     assert.equal(2, result.code)
-    assert.matches("isolation = none (dmlua.ini:4 [dmlua]) contradicts " ..
-      "enable_rls = true (dmlua.ini:6 [production])", result.err, 1, true)
+    assert.matches("isolation = none (dmlua.ini:5 [dmlua]) contradicts " ..
+      "enable_rls = true (dmlua.ini:7 [production])", result.err, 1, true)
   end)
 
   it("of row security is on in a dmlua.ini, off in an alembic.ini, and follows its keys", function()

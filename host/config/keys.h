@@ -31,6 +31,7 @@ struct key {
     const char *initial; /* default, or null */
     const char *const *choices;
     bool commented;      /* Alembic's own template writes " # …" behind the value, which is no part of it */
+    bool services;       /* its value names services of the file */
     bool own;            /* nothing but dmlua has a key of that name */
     const char *unbuilt; /* what it asks for and this version does not do, or null */
     const char *unbuilt_value; /* the value that asks for it; null: any but the default */

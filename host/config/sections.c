@@ -204,6 +204,31 @@ static int entry_alone(const struct config *config, const struct inifile_entry *
     return -1;
 }
 
+/* A key that names services may name those of the file. */
+static int entry_services_check(const struct config *config, const struct inifile_entry *entry,
+                                const char *text, struct error *error)
+{
+    char **names;
+    size_t count = text_list(text, &names), i;
+    for (i = 0; i < count && error->kind == ERROR_NONE; i++) {
+        const char *nearest;
+        if (text_in_list(names[i], config->services, config->service_count))
+            continue;
+        nearest = text_nearest(names[i], (const char *const *)config->services, config->service_count);
+        if (nearest != NULL)
+            inifile_error(&config->file, entry->line, error,
+                          "%s names an unknown service '%s' (did you mean %s?)", entry->key, names[i],
+                          nearest);
+        else
+            inifile_error(&config->file, entry->line, error, "%s names an unknown service '%s'", entry->key,
+                          names[i]);
+        error_text(&error->hint, "`services =` in [%s] names the services",
+                   config->dmlua ? "dmlua" : "alembic");
+    }
+    text_list_free(names, count);
+    return error->kind == ERROR_NONE ? 0 : -1;
+}
+
 static int entry_value_check(struct config *config, size_t index, const struct key *key, struct error *error)
 {
     const struct inifile_entry *entry = &config->file.entries[index];
@@ -213,10 +238,19 @@ static int entry_value_check(struct config *config, size_t index, const struct k
         return -1;
     wanted = key_expected(key, text);
     if (wanted == NULL)
-        return 0;
+        return key->services ? entry_services_check(config, entry, text, error) : 0;
     inifile_error(&config->file, entry->line, error, "%s expects %s", entry->key, wanted);
     free(wanted);
     return -1;
+}
+
+/* A key that is only there for %(key)s of others. In [DEFAULT] it may wait for its use, unless it is a key
+ * misspelt. */
+static bool is_variable(const struct config *config, size_t index)
+{
+    const struct inifile_entry *entry = &config->file.entries[index];
+    return config->referenced[index] ||
+           (strcmp(entry->section, "DEFAULT") == 0 && key_nearest(entry->key) == NULL);
 }
 
 static int entry_check(struct config *config, size_t index, struct error *error)
@@ -227,9 +261,7 @@ static int entry_check(struct config *config, size_t index, struct error *error)
     if (!is_read(config, entry->section) || entry_is_python(config, entry) || (hooks && is_hook_key(entry)))
         return 0;
     if (key == NULL)
-        return strcmp(entry->section, "DEFAULT") == 0 || config->referenced[index]
-                   ? 0
-                   : entry_unknown(config, entry, error);
+        return is_variable(config, index) ? 0 : entry_unknown(config, entry, error);
     if (key->place == KEY_PYTHON || (key->place == KEY_MAIN && !section_is_main(entry->section)))
         return entry_misplaced(config, entry, key, error);
     if (entry_alone(config, entry, key, error) != 0)
