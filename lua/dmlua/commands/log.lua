@@ -23,7 +23,7 @@ end
 
 local function duration(ms)
   if not ms then return "" end
-  return ms < 1000 and ("%d ms"):format(ms) or ("%.1f s"):format(ms / 1000)
+  return ms < 1000 and ("%.0f ms"):format(ms) or ("%.1f s"):format(ms / 1000)
 end
 
 -- The columns of one row, left to right; the last ones may be missing.
@@ -34,7 +34,7 @@ local function cells(row)
   if row.rows then remarks[#remarks + 1] = ("%d rows"):format(row.rows) end
   remarks[#remarks + 1] = row.reason
   remarks[#remarks + 1] = row.note
-  return { row.started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
+  return { (row.started:gsub("%.%d+Z$", "Z")), row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
     table.concat(remarks, "; ") }
 end
 
