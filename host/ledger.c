@@ -192,6 +192,23 @@ PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const
     return result;
 }
 
+int ledger_queries(struct ledger *ledger, const char *const *texts, size_t count, PGresult **results,
+                   struct error *error)
+{
+    struct db_statement *queries = calloc(count + 1, sizeof *queries);
+    size_t i;
+    int rc;
+    if (queries == NULL)
+        abort();
+    for (i = 0; i < count; i++)
+        queries[i].sql = expand(ledger, texts[i]);
+    rc = db_queries(ledger->db, queries, count, results, error);
+    for (i = 0; i < count; i++)
+        free((char *)queries[i].sql);
+    free(queries);
+    return rc;
+}
+
 void ledger_guard(struct ledger *ledger)
 {
     bool old = db_server_version(ledger->db) < 140000;
@@ -212,12 +229,10 @@ static const char find_tables[] =
     " (SELECT a.atttypmod - 4 FROM pg_catalog.pg_attribute a WHERE a.attrelid ="
     "  pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.name, CAST($2 AS text)))"
     "  AND a.attname = 'version_num' AND a.atttypmod > 4),"
-    " current_user, session_user, pg_catalog.current_setting('role'), r.rolsuper OR r.rolbypassrls,"
-    " pg_catalog.current_database()"
+    " current_user, session_user, pg_catalog.current_setting('role')"
     " FROM (SELECT coalesce(CAST($1 AS text), (SELECT n.nspname FROM pg_catalog.pg_class c"
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    "  WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident($2))), current_schema()) AS name) s,"
-    " pg_catalog.pg_roles r WHERE r.rolname = current_user";
+    "  WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident($2))), current_schema()) AS name) s";
 
 int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error)
 {
@@ -243,7 +258,6 @@ int ledger_open(struct ledger *ledger, struct db *db, const struct config *confi
     ledger->user = copy_field(result, 4);
     ledger->session = copy_field(result, 5);
     ledger->role = copy_field(result, 6);
-    ledger->bypasses = *PQgetvalue(result, 0, 7) == 't';
     PQclear(result);
     return 0;
 }

@@ -18,7 +18,6 @@ struct ledger {
     char *user;        /* current_user, */
     char *session;     /* session_user */
     char *role;        /* and the setting `role` at the start */
-    bool bypasses;     /* the user passes row security: superuser or BYPASSRLS */
     char *sql[DB_SLOTS];
 };
 
@@ -79,5 +78,9 @@ void ledger_guard(struct ledger *ledger);
 /* A query of the ledger's tables, outside a transaction block: `{s}` and `{v}` in `text` become the schema and the version table. Owned: PQclear. */
 PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const char *const *values,
                        struct error *error);
+
+/* Several such queries, without parameters, in one round trip. `results` are owned; all null on failure. */
+int ledger_queries(struct ledger *ledger, const char *const *texts, size_t count, PGresult **results,
+                   struct error *error);
 
 #endif

@@ -21,20 +21,9 @@ static char *copy_value(const PGresult *result, int row, int column)
     return copy;
 }
 
-int parts_load(struct ledger *ledger, struct part_list *list, struct error *error)
+void parts_read(const PGresult *result, struct part_list *list)
 {
-    PGresult *result;
-    int row, rows;
-    memset(list, 0, sizeof *list);
-    if (!ledger->has_tables)
-        return 0;
-    result = ledger_query(ledger,
-                          "SELECT what, direction, part, state, hash, statements, answers FROM {s}.dmlua_progress"
-                          " WHERE tenant = '' ORDER BY what, direction, part",
-                          0, NULL, error);
-    if (result == NULL)
-        return -1;
-    rows = PQntuples(result);
+    int row, rows = PQntuples(result);
     list->parts = calloc((size_t)rows + 1, sizeof *list->parts);
     if (list->parts == NULL)
         abort();
@@ -49,8 +38,6 @@ int parts_load(struct ledger *ledger, struct part_list *list, struct error *erro
         part->statements = copy_value(result, row, 5);
         part->answers = copy_value(result, row, 6);
     }
-    PQclear(result);
-    return 0;
 }
 
 void parts_free(struct part_list *list)
@@ -77,15 +64,6 @@ const struct part *parts_find(const struct part_list *list, const char *what, co
     size_t i;
     for (i = 0; i < list->count; i++)
         if (list->parts[i].number == number && part_is_of(&list->parts[i], what, direction))
-            return &list->parts[i];
-    return NULL;
-}
-
-const struct part *parts_other(const struct part_list *list, const char *what, const char *direction)
-{
-    size_t i;
-    for (i = 0; i < list->count; i++)
-        if (what == NULL || !part_is_of(&list->parts[i], what, direction))
             return &list->parts[i];
     return NULL;
 }

@@ -24,13 +24,11 @@ struct part_list {
     size_t count;
 };
 
-int parts_load(struct ledger *ledger, struct part_list *list, struct error *error);
+/* From rows of what, direction, part, state, hash, statements, answers. Owned: parts_free. */
+void parts_read(const PGresult *result, struct part_list *list);
 void parts_free(struct part_list *list);
 /* The part, or null. Borrowed. */
 const struct part *parts_find(const struct part_list *list, const char *what, const char *direction, int number);
-/* The first unfinished step that is not `what` in `direction`, or null. Borrowed. */
-const struct part *parts_other(const struct part_list *list, const char *what, const char *direction);
-
 /* What a part's script did, as it is kept for a rerun. */
 struct recorder {
     SHA2_CTX hash;

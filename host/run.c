@@ -47,19 +47,10 @@ void run_open(struct run *run, struct ledger *ledger, const struct config *confi
 
 void run_close(struct run *run)
 {
-    run_free_rows(run->rows, run->row_count);
-    parts_free(&run->unfinished);
+    standing_free(&run->at);
     free(run->client);
     free(run->tenant_role);
     memset(run, 0, sizeof *run);
-}
-
-void run_free_rows(char **rows, size_t count)
-{
-    size_t i;
-    for (i = 0; i < count; i++)
-        free(rows[i]);
-    free(rows);
 }
 
 static char *copy_text(const char *text)
@@ -70,35 +61,14 @@ static char *copy_text(const char *text)
     return copy;
 }
 
-int run_read_rows(struct ledger *ledger, char ***rows, size_t *count, struct error *error)
-{
-    PGresult *result;
-    size_t i;
-    *rows = NULL;
-    *count = 0;
-    if (!ledger->has_version)
-        return 0;
-    result = ledger_query(ledger, "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"", 0, NULL, error);
-    if (result == NULL)
-        return -1;
-    *count = (size_t)PQntuples(result);
-    *rows = calloc(*count + 1, sizeof **rows);
-    if (*rows == NULL)
-        abort();
-    for (i = 0; i < *count; i++)
-        (*rows)[i] = copy_text(PQgetvalue(result, (int)i, 0));
-    PQclear(result);
-    return 0;
-}
-
 int run_begin(struct run *run, struct error *error)
 {
     ledger_guard(run->ledger);
     if (runner_lock(run, error) != 0 || ledger_create(run->ledger, run->config, error) != 0 ||
-        run_read_rows(run->ledger, &run->rows, &run->row_count, error) != 0)
+        standing_read(run->ledger, &run->at, error) != 0)
         return -1;
-    run->was_empty = run->row_count == 0;
-    return parts_load(run->ledger, &run->unfinished, error);
+    run->was_empty = run->at.row_count == 0;
+    return 0;
 }
 
 char *run_rows_text(const struct run *run)
@@ -108,8 +78,8 @@ char *run_rows_text(const struct run *run)
     FILE *out = open_memstream(&text, &size);
     if (out == NULL)
         abort();
-    for (i = 0; i < run->row_count; i++)
-        fprintf(out, "%s%s", i > 0 ? ", " : "", run->rows[i]);
+    for (i = 0; i < run->at.row_count; i++)
+        fprintf(out, "%s%s", i > 0 ? ", " : "", run->at.rows[i]);
     fclose(out);
     return text;
 }
@@ -122,24 +92,24 @@ static int compare_rows(const void *a, const void *b)
 void run_move_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
                    size_t insert_count)
 {
-    char **rows = calloc(run->row_count + insert_count + 1, sizeof *rows);
+    char **rows = calloc(run->at.row_count + insert_count + 1, sizeof *rows);
     size_t kept = 0, i, j;
     if (rows == NULL)
         abort();
-    for (i = 0; i < run->row_count; i++) {
-        for (j = 0; j < delete_count && strcmp(deletes[j], run->rows[i]) != 0; j++)
+    for (i = 0; i < run->at.row_count; i++) {
+        for (j = 0; j < delete_count && strcmp(deletes[j], run->at.rows[i]) != 0; j++)
             ;
         if (j < delete_count)
-            free(run->rows[i]);
+            free(run->at.rows[i]);
         else
-            rows[kept++] = run->rows[i];
+            rows[kept++] = run->at.rows[i];
     }
     for (i = 0; i < insert_count; i++)
         rows[kept++] = copy_text(inserts[i]);
     qsort(rows, kept, sizeof *rows, compare_rows);
-    free(run->rows);
-    run->rows = rows;
-    run->row_count = kept;
+    free(run->at.rows);
+    run->at.rows = rows;
+    run->at.row_count = kept;
 }
 
 /* Alembic's UPDATE is one row that goes and one that comes; what is left over are rows of branches and merges. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "host/ledger.h"
-#include "host/parts.h"
+#include "host/standing.h"
 
 struct config;
 
@@ -26,13 +26,11 @@ struct run {
     const char *kind;   /* "upgrade", "downgrade", "stamp" */
     char id[37];        /* random, of the ledger's rows */
     char *client;       /* user@host and process, for the ledger */
-    char **rows;        /* the version rows as they now must be, sorted */
-    size_t row_count;
+    struct standing at; /* where the database must now be */
     bool was_empty;     /* the database had no revision when the run began */
     bool single;        /* transaction_per_migration = false: one transaction for all */
     bool in_txn;        /* a single run's transaction is open */
     bool dirty;         /* a script's own SQL ran: settings may have been left behind */
-    struct part_list unfinished;
     char *tenant_role;  /* settled by the first loop; "none" for none */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
 };
@@ -56,8 +54,5 @@ void run_send_rows(struct run *run, const char *const *deletes, size_t delete_co
                    size_t insert_count, const struct origin *origin);
 /* Sends what stands at the head of every part: lock, settings, the check of the rows. `finished` parts of `what`. */
 void run_send_head(struct run *run, const char *what, const char *direction, int finished);
-/* Reads the version table into a new array of owned strings, sorted. */
-int run_read_rows(struct ledger *ledger, char ***rows, size_t *count, struct error *error);
-void run_free_rows(char **rows, size_t count);
 
 #endif

@@ -12,7 +12,7 @@ static int make_plan(struct run *run, const struct tree *tree, unsigned command,
                      struct graph_plan *plan, struct error *error)
 {
     struct graph_error graph_error = {0};
-    if (graph_plan(tree_graph(tree), command, targets, count, (const char *const *)run->rows, run->row_count, plan,
+    if (graph_plan(tree_graph(tree), command, targets, count, (const char *const *)run->at.rows, run->at.row_count, plan,
                    &graph_error) == 0)
         return 0;
     error_set(error, ERROR_USAGE, "%s", graph_error.message);
@@ -64,8 +64,8 @@ static int drop_parts(struct run *run, struct error *error)
 {
     size_t i;
     txn_begin(run->ledger);
-    for (i = 0; i < run->unfinished.count; i++) {
-        const struct part *part = &run->unfinished.parts[i];
+    for (i = 0; i < run->at.unfinished.count; i++) {
+        const struct part *part = &run->at.unfinished.parts[i];
         const char *values[2] = {part->what, part->direction};
         ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, values, NULL);
         report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s; what it made stays in the database",
@@ -74,14 +74,14 @@ static int drop_parts(struct run *run, struct error *error)
     }
     if (txn_commit(run->ledger, error) != 0)
         return -1;
-    parts_free(&run->unfinished);
+    parts_free(&run->at.unfinished);
     return 0;
 }
 
 /* An unfinished step goes on, or is abandoned; nothing may go back over it. */
 static int check_unfinished(struct run *run, const struct graph_plan *plan, struct error *error)
 {
-    const struct part *part = run->unfinished.count > 0 ? &run->unfinished.parts[0] : NULL;
+    const struct part *part = run->at.unfinished.count > 0 ? &run->at.unfinished.parts[0] : NULL;
     size_t i;
     if (part == NULL)
         return 0;
@@ -111,32 +111,19 @@ static void log_step(const struct run *run, const struct graph_step *step, const
                more ? message : "");
 }
 
-PGresult *runner_recorded(struct ledger *ledger, struct error *error)
-{
-    return ledger_query(ledger,
-                        "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
-                        " WHERE kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"
-                        " WHERE kind = 'upgrade' AND sha256 IS NOT NULL",
-                        0, NULL, error);
-}
-
 /* Files that are not what they were when they ran. */
-static int warn_changed(struct run *run, const struct tree *tree, struct error *error)
+static void warn_changed(const struct run *run, const struct tree *tree)
 {
-    PGresult *result = runner_recorded(run->ledger, error);
+    const PGresult *recorded = run->at.recorded;
     int row;
-    if (result == NULL)
-        return -1;
-    for (row = 0; row < PQntuples(result); row++) {
-        const struct script *script = tree_find(tree, PQgetvalue(result, row, 0));
-        if (script == NULL || strcmp(script->sha256, PQgetvalue(result, row, 1)) == 0)
+    for (row = 0; recorded != NULL && row < PQntuples(recorded); row++) {
+        const struct script *script = tree_find(tree, PQgetvalue(recorded, row, 0));
+        if (script == NULL || strcmp(script->sha256, PQgetvalue(recorded, row, 1)) == 0)
             continue;
         report_log(REPORT_WARN, "dmlua.migration",
                    "%s was changed after %s ran; put it back, or write what is new into a new revision", script->path,
                    script->revision);
     }
-    PQclear(result);
-    return 0;
 }
 
 static int commit_single(struct run *run, struct error *error)
@@ -203,7 +190,8 @@ int runner_run(lua_State *L, struct run *run, const struct tree *tree, unsigned 
         return -1;
     if (stamping)
         return stamp(run, plan, event, data, error);
-    if (check_scripts(tree, plan, error) != 0 || warn_changed(run, tree, error) != 0)
+    if (check_scripts(tree, plan, error) != 0)
         return -1;
+    warn_changed(run, tree);
     return carry_out(L, run, tree, plan, event, data, error);
 }

@@ -15,7 +15,4 @@ typedef void runner_event(void *data, const struct graph_step *step, double seco
 int runner_run(lua_State *L, struct run *run, const struct tree *tree, unsigned command, const char *const *targets,
                size_t target_count, struct graph_plan *plan, runner_event *event, void *data, struct error *error);
 
-/* What each revision's file hashed to when it last ran upwards: rows of revision and SHA-256. Owned: PQclear. */
-PGresult *runner_recorded(struct ledger *ledger, struct error *error);
-
 #endif

@@ -23,7 +23,7 @@ int step_open_part(struct step *step, struct error *error)
     step->part++;
     step->open = true;
     recorder_open(&step->recorder);
-    step->kept = parts_find(&run->unfinished, step->plan->revision, step->direction, step->part);
+    step->kept = parts_find(&run->at.unfinished, step->plan->revision, step->direction, step->part);
     if (step->kept != NULL && !step->kept->done)
         step->kept = NULL;
     if (step->kept != NULL) {
@@ -174,7 +174,7 @@ static int start_alone(struct step *step, const struct db_statement *statement, 
                        struct error *error)
 {
     struct run *run = step->run;
-    const struct part *part = parts_find(&run->unfinished, step->plan->revision, step->direction, step->part);
+    const struct part *part = parts_find(&run->at.unfinished, step->plan->revision, step->direction, step->part);
     if (part != NULL)
         return settle_started(step, alone, error);
     txn_begin(run->ledger);
@@ -205,7 +205,7 @@ static int run_alone(struct step *step, const struct db_statement *statement, co
     struct db *db = step->run->ledger->db;
     int rc;
     step->part++;
-    step->kept = parts_find(&step->run->unfinished, step->plan->revision, step->direction, step->part);
+    step->kept = parts_find(&step->run->at.unfinished, step->plan->revision, step->direction, step->part);
     recorder_open(&step->recorder);
     recorder_statement(&step->recorder, statement);
     if (step->kept != NULL && step->kept->done) {
@@ -346,7 +346,7 @@ static void say_state(struct step *step, struct error *error)
 {
     char *rows = run_rows_text(step->run);
     const char *revision = step->plan->revision;
-    const char *at = step->run->row_count > 0 ? rows : "base";
+    const char *at = step->run->at.row_count > 0 ? rows : "base";
     char place[32] = "";
     const char *was = step->finished > 1 ? "were" : "was";
     char parts[64] = "nothing of";

@@ -65,9 +65,7 @@ static int session_describe(lua_State *L)
 
 /* What a call holds that the collector must free if something raises. */
 struct work {
-    char **rows;
-    size_t row_count;
-    struct part_list parts;
+    struct standing at;
     struct run run;
     struct graph_plan plan;
     PGresult *result;
@@ -77,8 +75,7 @@ struct work {
 static int work_close(lua_State *L)
 {
     struct work *work = luaL_checkudata(L, 1, WORK_TYPE);
-    run_free_rows(work->rows, work->row_count);
-    parts_free(&work->parts);
+    standing_free(&work->at);
     if (work->has_run)
         run_close(&work->run);
     graph_plan_free(&work->plan);
@@ -142,26 +139,20 @@ static void put(lua_State *L, const char *name, const char *text)
 }
 
 /* [-0, +1] The files that are not what they were when they last ran upwards. */
-static void push_changed(lua_State *L, struct session *session, const struct tree *tree, struct work *work)
+static void push_changed(lua_State *L, const struct tree *tree, const PGresult *recorded)
 {
-    struct error error = {0};
     lua_Integer count = 0;
     int row;
     lua_newtable(L);
-    if (tree == NULL || !session->ledger.has_tables)
-        return;
-    work->result = runner_recorded(&session->ledger, &error);
-    if (work->result == NULL)
-        state_raise(L, &error);
-    for (row = 0; row < PQntuples(work->result); row++) {
-        const struct script *script = tree_find(tree, PQgetvalue(work->result, row, 0));
-        const char *recorded = PQgetvalue(work->result, row, 1);
-        if (script == NULL || strcmp(script->sha256, recorded) == 0)
+    for (row = 0; tree != NULL && recorded != NULL && row < PQntuples(recorded); row++) {
+        const struct script *script = tree_find(tree, PQgetvalue(recorded, row, 0));
+        const char *then = PQgetvalue(recorded, row, 1);
+        if (script == NULL || strcmp(script->sha256, then) == 0)
             continue;
         lua_createtable(L, 0, 4);
         put(L, "revision", script->revision);
         put(L, "file", script->path);
-        put(L, "recorded", recorded);
+        put(L, "recorded", then);
         put(L, "sha256", script->sha256);
         lua_seti(L, -2, ++count);
     }
@@ -175,15 +166,14 @@ static int session_current(lua_State *L)
     const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check(L, 2);
     struct error error = {0};
     struct work *work = push_work(L);
-    if (run_read_rows(&session->ledger, &work->rows, &work->row_count, &error) != 0 ||
-        parts_load(&session->ledger, &work->parts, &error) != 0)
+    if (standing_read(&session->ledger, &work->at, &error) != 0)
         return state_raise(L, &error);
     lua_createtable(L, 0, 3);
-    push_texts(L, work->rows, work->row_count);
+    push_texts(L, work->at.rows, work->at.row_count);
     lua_setfield(L, -2, "rows");
-    push_parts(L, &work->parts);
+    push_parts(L, &work->at.unfinished);
     lua_setfield(L, -2, "parts");
-    push_changed(L, session, tree, work);
+    push_changed(L, tree, work->at.recorded);
     lua_setfield(L, -2, "changed");
     return 1;
 }
@@ -288,7 +278,7 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     lua_createtable(L, 0, 2);
     lua_pushinteger(L, steps);
     lua_setfield(L, -2, "steps");
-    push_texts(L, work->run.rows, work->run.row_count);
+    push_texts(L, work->run.at.rows, work->run.at.row_count);
     lua_setfield(L, -2, "heads");
     return 1;
 }

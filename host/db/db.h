@@ -65,6 +65,9 @@ int db_await(struct db *db, struct error *error);
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error);
 /* The same outside a transaction block: a transaction of its own, which is over when this returns. */
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error);
+/* Several at once, in one round trip and one transaction. `results` are owned; all null on failure. */
+int db_queries(struct db *db, const struct db_statement *statements, size_t count, PGresult **results,
+               struct error *error);
 /* Has a statement failed that db_await has not yet handed over? */
 bool db_failed(const struct db *db);
 /* May the connection still be used? */

@@ -67,8 +67,6 @@ void stream_free(struct db *db)
 {
     while (db->first != NULL)
         entry_drop_first(db);
-    PQclear(db->kept);
-    db->kept = NULL;
 }
 
 /* The connection is lost: nothing that is still in the stream will be answered. */
@@ -119,9 +117,9 @@ static void take_result(struct db *db, PGresult *result)
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY:
         check_tag(db, entry, result);
-        if (entry->keep) {
-            PQclear(db->kept);
-            db->kept = result;
+        if (entry->into != NULL) {
+            PQclear(*entry->into);
+            *entry->into = result;
             return;
         }
         break;
@@ -334,34 +332,45 @@ int db_await(struct db *db, struct error *error)
     return -1;
 }
 
-/* Without a Sync the server would keep a transaction open behind a statement outside a block. */
-static PGresult *query(struct db *db, const struct db_statement *statement, bool sync, struct error *error)
+/* Sends one statement whose result goes to *into. */
+static void send_wanted(struct db *db, const struct db_statement *statement, PGresult **into)
 {
-    PGresult *result;
+    *into = NULL;
     db_send(db, statement);
-    if (!db->broken) {
-        db->last->keep = true;
-        if (sync)
-            db_sync(db);
-    }
-    if (db_await(db, error) != 0) {
-        PQclear(db->kept);
-        db->kept = NULL;
-        return NULL;
-    }
-    result = db->kept;
-    db->kept = NULL;
-    return result;
+    if (!db->broken)
+        db->last->into = into;
 }
 
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error)
 {
-    return query(db, statement, false, error);
+    PGresult *result;
+    send_wanted(db, statement, &result);
+    if (db_await(db, error) == 0)
+        return result;
+    PQclear(result);
+    return NULL;
+}
+
+int db_queries(struct db *db, const struct db_statement *statements, size_t count, PGresult **results,
+               struct error *error)
+{
+    size_t i;
+    for (i = 0; i < count; i++)
+        send_wanted(db, &statements[i], &results[i]);
+    db_sync(db); /* else the server would keep a transaction open behind them */
+    if (db_await(db, error) == 0)
+        return 0;
+    for (i = 0; i < count; i++) {
+        PQclear(results[i]);
+        results[i] = NULL;
+    }
+    return -1;
 }
 
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error)
 {
-    return query(db, statement, true, error);
+    PGresult *result;
+    return db_queries(db, statement, 1, &result, error) == 0 ? result : NULL;
 }
 
 bool db_failed(const struct db *db)

@@ -14,7 +14,7 @@ struct entry {
     enum report_level level; /* of a log line */
     const char *logger;
     struct db_statement statement; /* without its values; a log line's text is the sql */
-    bool keep;                     /* db_query wants the result */
+    PGresult **into;               /* who wants the result; null: nobody */
 };
 
 struct db {
@@ -24,7 +24,6 @@ struct db {
     bool broken;              /* the stream cannot go on: the connection is given up */
     struct entry *first, *last;
     size_t unflushed;         /* bytes sent since the socket last took everything */
-    PGresult *kept;           /* of the entry that asked for it */
     struct error failure;     /* the first since the last await */
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
     int generation;           /* part of the prepared names; changes when they are forgotten */
