@@ -5,7 +5,9 @@
 
 struct graph *graph_new(void)
 {
-    return memory_take(1, sizeof(struct graph));
+    struct graph *graph = memory_take(1, sizeof *graph);
+    graph->labels = labels_new();
+    return graph;
 }
 
 static void links_free(struct links *links)
@@ -30,7 +32,7 @@ void graph_free(struct graph *graph)
     free(graph->table);
     free(graph->doubles);
     free(graph->order);
-    free(graph->labels);
+    labels_free(graph->labels);
     free(graph);
 }
 
@@ -102,10 +104,7 @@ int graph_add(struct graph *graph, const struct graph_source *source, struct gra
 
 int graph_finish(struct graph *graph, struct graph_error *error)
 {
-    if (graph_link(graph, error) != 0 || graph_check_cycles(graph, error) != 0)
-        return -1;
-    graph_spread_labels(graph);
-    return 0;
+    return graph_link(graph, error) != 0 ? -1 : graph_check_cycles(graph, error);
 }
 
 size_t graph_count(const struct graph *graph)
@@ -130,7 +129,7 @@ bool graph_find(const struct graph *graph, const char *id, unsigned *revision)
 void graph_describe(const struct graph *graph, unsigned revision, struct graph_revision *description)
 {
     const struct node *node = &graph->nodes[revision];
-    const struct label_set *labels = graph->labels[revision];
+    const struct label_set *labels = labels_of(graph, revision);
     *description = (struct graph_revision){
         .id = node->id,
         .path = node->path,

@@ -55,11 +55,6 @@ static inline uint32_t links_count(const struct links *links, uint32_t n)
     return links->start[n + 1] - links->start[n];
 }
 
-struct label_set {
-    uint32_t count;
-    const char *names[]; /* sorted */
-};
-
 struct graph {
     struct pool pool;
     struct node *nodes;
@@ -73,7 +68,7 @@ struct graph {
     struct links down, children;   /* by down_revision */
     struct links needs, needed_by; /* by down_revision and depends_on */
     uint32_t *order;               /* parents and dependencies first */
-    const struct label_set **labels;
+    struct labels *labels;
 };
 
 /* names.c */
@@ -84,9 +79,17 @@ void name_suggest(const struct graph *graph, const char *wanted, struct text *te
 
 /* links.c and check.c, the two halves of graph_finish */
 int graph_link(struct graph *graph, struct graph_error *error);
-int graph_check_cycles(struct graph *graph, struct graph_error *error); /* fills graph->order */
-void graph_spread_labels(struct graph *graph);
+int graph_check_cycles(struct graph *graph, struct graph_error *error);      /* fills graph->order */
 void node_show(const struct graph *graph, uint32_t node, struct text *text); /* "id (path)" */
+
+/* labels.c: the branch names of every revision, found when they are first asked for. */
+struct label_set {
+    uint32_t count;
+    const char *names[]; /* sorted */
+};
+struct labels *labels_new(void);
+void labels_free(struct labels *labels);
+const struct label_set *labels_of(const struct graph *graph, uint32_t node); /* null for none */
 
 /* set.c: a set of nodes that keeps the order in which they came. */
 struct set {

@@ -3,7 +3,7 @@
 
 #include "host/graph/internal.h"
 
-enum { SHOWN = 10 }; /* of a long list in an error */
+enum { SHOWN = 20 }; /* of a long list in an error */
 
 /* Prefixes. Alembic takes one of any length, and only names longer than three characters have prefixes. */
 struct matches {
@@ -108,14 +108,15 @@ int fail_heads(const struct graph *graph, const struct set *heads, const char *a
 {
     struct text lines = {0}, merge = {0};
     size_t i;
-    for (i = 0; i < heads->count; i++) {
-        const char *id = graph->nodes[heads->items[i]].id;
-        text_add(&merge, " %s", id);
-        if (i < SHOWN * 2)
-            add_line(graph, heads->items[i], id, &lines);
+    for (i = 0; i < heads->count && i < SHOWN; i++) {
+        add_line(graph, heads->items[i], graph->nodes[heads->items[i]].id, &lines);
+        text_add(&merge, " %s", graph->nodes[heads->items[i]].id);
     }
-    if (heads->count > SHOWN * 2)
-        text_add(&lines, "\n  and %zu more", heads->count - SHOWN * 2);
+    if (heads->count > SHOWN) {
+        text_add(&lines, "\n  and %zu more", heads->count - SHOWN);
+        merge.length = 0;
+        text_add(&merge, " heads");
+    }
     graph_fail(error,
                "Multiple head revisions are present for given argument '%s'; please specify a specific "
                "target revision, "

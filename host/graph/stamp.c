@@ -10,25 +10,40 @@ struct stamp {
     const char **names; /* their ids */
 };
 
+/* What comes after any of a set of revisions, and what any of them needs; both with the set itself. */
+struct sides {
+    struct set above, below;
+};
+
+static void sides_open(const struct graph *graph, const struct set *from, struct sides *sides)
+{
+    set_open(&sides->above, graph);
+    set_open(&sides->below, graph);
+    set_copy(&sides->above, from);
+    set_copy(&sides->below, from);
+    set_follow(&sides->above, &graph->needed_by);
+    set_follow(&sides->below, &graph->needs);
+}
+
+static void sides_close(struct sides *sides)
+{
+    set_close(&sides->above);
+    set_close(&sides->below);
+}
+
 /* Adds the rows that are ancestors or descendants of what `tests` holds; of an empty set, all. */
 static void add_related(const struct graph *graph, const struct set *tests, const struct set *rows,
                         struct set *related)
 {
-    struct set above, below;
+    struct sides sides;
     size_t i;
-    set_open(&above, graph);
-    set_open(&below, graph);
-    set_copy(&above, tests);
-    set_copy(&below, tests);
-    set_follow(&above, &graph->needed_by);
-    set_follow(&below, &graph->needs);
+    sides_open(graph, tests, &sides);
     for (i = 0; i < rows->count; i++) {
         uint32_t row = rows->items[i];
-        if (tests->count == 0 || above.has[row] || below.has[row])
+        if (tests->count == 0 || sides.above.has[row] || sides.below.has[row])
             set_add(related, row);
     }
-    set_close(&above);
-    set_close(&below);
+    sides_close(&sides);
 }
 
 /* The label of LABEL@SYMBOL narrows what is moved, so its own revision counts too. */
@@ -91,37 +106,32 @@ static int choose_targets(struct planning *planning, const char *const *targets,
     return 0;
 }
 
-/* Is any of the rows reached from `node` along `links`? */
-static bool reaches(const struct graph *graph, uint32_t node, const struct links *links,
-                    const struct set *rows)
+static void add_stamp_step(struct planning *planning, const struct stamp *stamp, const struct sides *sides,
+                           uint32_t node)
 {
-    struct set line;
-    bool found = false;
+    bool moves = sides->above.has[node] || sides->below.has[node];
+    struct graph_step *step = plan_add(planning, planning->graph->nodes[node].id, !sides->below.has[node],
+                                       moves ? stamp->rows.count : 0, 1);
     size_t i;
-    set_open(&line, graph);
-    set_add(&line, node);
-    set_follow(&line, links);
-    for (i = 0; i < rows->count && !found; i++)
-        found = line.has[rows->items[i]];
-    set_close(&line);
-    return found;
-}
-
-static struct graph_step *add_stamp_step(struct planning *planning, const struct stamp *stamp, uint32_t node)
-{
-    const struct graph *graph = planning->graph;
-    bool down = reaches(graph, node, &graph->needed_by, &stamp->rows);
-    bool moves = down || reaches(graph, node, &graph->needs, &stamp->rows);
-    struct graph_step *step = plan_add(planning, graph->nodes[node].id, !down, stamp->rows.count, 1);
-    size_t i;
-    step->to = graph->nodes[node].id;
+    step->to = planning->graph->nodes[node].id;
     if (moves)
         step->from = plan_join(planning, stamp->names, stamp->rows.count);
     for (i = 0; moves && i < stamp->rows.count; i++)
         if (planning->present[stamp->rows.items[i]])
             plan_delete(planning, step, stamp->rows.items[i]);
     plan_insert(planning, step, node);
-    return step;
+}
+
+/* A destination that is a row already stays as it is. */
+static void add_stamp_steps(struct planning *planning, const struct stamp *stamp)
+{
+    struct sides sides;
+    size_t i;
+    sides_open(planning->graph, &stamp->rows, &sides);
+    for (i = 0; i < stamp->destinations.count; i++)
+        if (!stamp->rows.has[stamp->destinations.items[i]])
+            add_stamp_step(planning, stamp, &sides, stamp->destinations.items[i]);
+    sides_close(&sides);
 }
 
 static void add_base_steps(struct planning *planning, const struct stamp *stamp)
@@ -163,16 +173,14 @@ int plan_stamp(struct planning *planning, const char *const *targets, size_t cou
                const char *const *purged, size_t purged_count, struct graph_error *error)
 {
     struct stamp stamp = {0};
-    size_t i;
     int result;
     set_open(&stamp.destinations, planning->graph);
     set_open(&stamp.rows, planning->graph);
     result = choose_targets(planning, targets, count, rows, &stamp, error);
     if (result == 0 && stamp.destinations.count == 0)
         add_base_steps(planning, &stamp);
-    for (i = 0; result == 0 && i < stamp.destinations.count; i++)
-        if (!stamp.rows.has[stamp.destinations.items[i]])
-            add_stamp_step(planning, &stamp, stamp.destinations.items[i]);
+    else if (result == 0)
+        add_stamp_steps(planning, &stamp);
     if (result == 0)
         add_purge(planning, purged, purged_count);
     set_close(&stamp.destinations);
