@@ -70,6 +70,14 @@ describe("guards", function()
       end
     end)
 
+    it("says in one line what it has done", function()
+      isolated "text"
+      assert.same({ "dmlua: t: row security turned on; row security forced; policy t_tenant_isolation created; SELECT,"
+        .. " INSERT, UPDATE, DELETE granted to app; USAGE on sequence t_id_seq granted to app" }, changes())
+      run [[guards.ensure_tenant_indexes("t", {}, { unique = { "email" } })]]
+      assert.same({ "dmlua: t: index on (tenant_id) created; unique index on (tenant_id, email) created" }, changes())
+    end)
+
     it("lets the application role see and write only the rows of the tenant that is set", function()
       isolated "varchar(255)"
       as_tenant "a"
@@ -307,7 +315,7 @@ describe("guards", function()
       owner:exec "BEGIN"
       local message = refusal [[guards.ensure_tenant_column("t", { backfill = "CASE id WHEN 1 THEN 'a' END" })]]
       owner:exec "ROLLBACK"
-      assert.truthy(message.message:find("1 rows of t have no tenant_id", 1, true))
+      assert.truthy(message.message:find("1 row of t has no tenant_id", 1, true))
     end)
 
     it("refuses a column of another type, and a type that is none", function()
@@ -400,10 +408,11 @@ describe("guards", function()
     local findings = guard.probe(owner, "tenant_column", "t", "tenant_id", false).rows
     assert.equal("tenant_column_nullable", findings[1].failed)
     assert.equal("text", guard.probe(owner, "cast_type", "t", "tenant_id").rows[1][1])
-    findings = guard.probe(owner, "tenant_isolation", "t", "tenant_id", "app.current_tenant_id", "app", "text").rows
+    findings = guard.probe(owner, "tenant_isolation", "t", "tenant_id", "app.current_tenant_id", "text").rows
     assert.equal("row_security_off", findings[1].failed)
     findings = guard.probe(owner, "tenant_indexes", "t", '[{"columns":["tenant_id"]}]').rows
     assert.equal("tenant_index_missing", findings[1].failed)
+    assert.equal("privileges_missing", guard.probe(owner, "app_privileges", "t", "app").rows[1].failed)
     assert.same({}, guard.probe(owner, "app_role", "app", false).rows)
     assert.same({}, guard.probe(owner, "door", "{t}").rows)
     owner:exec "ROLLBACK"

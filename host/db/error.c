@@ -31,6 +31,12 @@ static int lines_before(const char *text, int position)
     return lines;
 }
 
+/* A guard's block: dozens of lines that the author has not written and cannot mend. Its message says everything. */
+static bool is_block(const struct db_statement *statement)
+{
+    return !statement->origin.raw && strncmp(statement->sql, "DO $dmlua", 9) == 0;
+}
+
 static void read_origin(const struct db_statement *statement, struct error *error)
 {
     const struct origin *origin = &statement->origin;
@@ -40,6 +46,11 @@ static void read_origin(const struct db_statement *statement, struct error *erro
     error->line = origin->line;
     if (statement->host != NULL)
         return;
+    if (is_block(statement)) {
+        free(error->context);
+        error->context = NULL;
+        return;
+    }
     error_text(&error->statement, "%s", statement->sql);
     if (origin->raw && error->position > 0 && origin->line > 0)
         error->line += lines_before(statement->sql, error->position);

@@ -43,10 +43,11 @@ local look = [[
 
 local mend = [[
   FOR finding IN
-    SELECT f->>'repair' AS repair FROM json_array_elements(findings) AS f WHERE f->>'repair' IS NOT NULL
+    SELECT f->>'repair' AS repair, f->>'done' AS done FROM json_array_elements(findings) AS f
+    WHERE f->>'repair' IS NOT NULL
   LOOP
     EXECUTE finding.repair;
-    changes := changes || finding.repair;
+    changes := changes || finding.done;
   END LOOP;
 ]]
 
@@ -105,8 +106,9 @@ local refuse_rows = [[
       EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE {condition} LIMIT 1001) AS r', target, {column})
         INTO amount;
       RAISE EXCEPTION USING ERRCODE = 'ZD002',
-        MESSAGE = format('TenantIsolationError: %s rows of %s have no %s',
-          CASE WHEN amount > 1000 THEN 'more than 1000' ELSE amount::text END, target, {column}),
+        MESSAGE = format('TenantIsolationError: %s of %s no %s',
+          CASE WHEN amount > 1000 THEN 'more than 1000 rows' WHEN amount = 1 THEN '1 row' ELSE amount || ' rows' END,
+          target || CASE WHEN amount = 1 THEN ' has' ELSE ' have' END, {column}),
         DETAIL = json_build_object('table', {table}, 'checks', ARRAY['tenant_column_null'], 'rows', amount)::text,
         HINT = format('Say whose they are: guards.ensure_tenant_column(%s, { backfill = "SQL expression" }).',
           to_json({name}::text));
@@ -197,19 +199,24 @@ local find_type = [[
 ]]
 
 local function isolation_check(place, mending)
-  local arguments = ("target, %s, %s, %s, cast_type"):format(quote.literal(place.column), quote.literal(place.setting),
-    text_or_null(place.app_role))
+  local arguments = ("target, %s, %s, cast_type"):format(quote.literal(place.column), quote.literal(place.setting))
   return fill(find_type, place, { cast = quote.dollar(guard.sql.cast_type) })
     .. check(place, "tenant_isolation", arguments, "ZD004", mending)
 end
 
+local function privilege_check(place, mending)
+  if not place.app_role then return "" end
+  return check(place, "app_privileges", "target, " .. quote.literal(place.app_role), "ZD005", mending)
+end
+
 --- Column, row security, policy and the application role's rights are as they have to be.
 function M.assert_isolation(place)
-  return statement(place, column_check(place), role_check(place), isolation_check(place))
+  return statement(place, column_check(place), role_check(place), isolation_check(place), privilege_check(place))
 end
 
 function M.ensure_isolation(place)
-  return statement(place, column_check(place), role_check(place, true), isolation_check(place, true))
+  return statement(place, column_check(place), role_check(place, true), isolation_check(place, true),
+    privilege_check(place, true))
 end
 
 local role_declarations = [[
