@@ -35,11 +35,10 @@ static const struct {
      "add the value in a revision of its own, or in op.get_context():autocommit_block(fn): it "
      "can be "
      "used once it is committed"},
-    {"55P03", ALWAYS,
-     "another session holds the lock; nothing of this step was kept, run the same command again"},
+    {"55P03", ALWAYS, "another session holds the lock; run the same command again when it is free"},
     {"40P01", ALWAYS,
-     "another session held what this one waited for; nothing of this step was kept, run it again"},
-    {"40001", ALWAYS, "another session changed the same rows; nothing of this step was kept, run it again"},
+     "another session waited for what this one holds, and this one for it; run the same command again"},
+    {"40001", ALWAYS, "another session changed the same rows meanwhile; run the same command again"},
 };
 
 const char hint_tenant[] = "put it into tenants.each(fn); what has to see every tenant's rows goes "

@@ -43,8 +43,8 @@ describe("a failed statement is answered with the way out", function()
       [[op.execute("ALTER TYPE mood ADD VALUE 'sad'; INSERT INTO moods VALUES ('sad')")]], "55P04",
       "once it is committed" },
     { "when a lock was not had in time", raising "55P03", "55P03", "run the same command again" },
-    { "when it was chosen to end a deadlock", raising "40P01", "40P01", "run it again" },
-    { "when the rows were changed by another", raising "40001", "40001", "run it again" },
+    { "when it was chosen to end a deadlock", raising "40P01", "40P01", "run the same command again" },
+    { "when the rows were changed by another", raising "40001", "40001", "run the same command again" },
   }
   for _, case in ipairs(cases) do
     local name, script, sqlstate, hint = table.unpack(case)

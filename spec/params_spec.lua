@@ -88,8 +88,12 @@ describe("a parameter", function()
     end)
 
     it("reads back", function()
-      assert.same({ a = { 1, 2 }, b = null }, json.decode(server(json { a = { 1, 2 }, b = null }, "jsonb")))
-      assert.error_matches(function() json.decode("{") end, "json: ")
+      local value = { a = { 1, 2.5, json.array {} }, b = null, c = "\u{1f600}\"\\/\n\127", d = {}, e = { true, false },
+        f = math.mininteger, g = 1e300 }
+      local back = json.decode(server(json(value), "jsonb"))
+      assert.same(value, back)
+      assert.equal("integer", math.type(back.a[1]))
+      assert.equal(json.encode(value), json.encode(back))
     end)
 
     it("is refused where JSON has no such value", function()
@@ -127,6 +131,39 @@ describe("a parameter", function()
       local text, why = params.encode(case[1])
       assert.is_nil(text)
       assert.matches(case[2], why)
+    end
+  end)
+end)
+
+describe("JSON text", function()
+  it("is read as RFC 8259 has it", function()
+    for text, value in pairs {
+      ["1"] = 1, ["-0"] = 0, [" [ ] "] = {}, ["{\t}\r\n"] = {}, ["1E+2"] = 100.0, ["-1.5e-1"] = -0.15,
+      ["[1 ,2]"] = { 1, 2 },
+      ["9223372036854775807"] = math.maxinteger, ["9223372036854775808"] = 2.0 ^ 63, ["true"] = true, ["null"] = null,
+      ['"\\ud83d\\ude00\\u20AC\\/"'] = "\u{1f600}\u{20ac}/",
+      ['{"a":{"a":[{}]},"":0}'] = { a = { a = { {} } }, [""] = 0 },
+    } do
+      assert.same(value, json.decode(text))
+    end
+  end)
+
+  it("is refused where it is none, with the place", function()
+    for text, message in pairs {
+      [""] = "a value expected at byte 1, found the end", ["[1,]"] = "a value expected at byte 4, found ']'",
+      ["[1 2]"] = "',' or ']' expected at byte 4", ['{"a" 1}'] = "':' expected at byte 6", ["{a:1}"] = "a name in quotes",
+      ["01"] = "the end expected at byte 2", ["+1"] = "a value", ["1."] = "the end", [".5"] = "a value",
+      ["NaN"] = "a value",
+      ["0x10"] = "the end", ["nul"] = "a value", ["tru"] = "a value", ["'a'"] = "a value",
+      ['"a'] = "the end of a string",
+      ['"\n"'] = "an escape for a control character", ['"\\x"'] = "\\u with four digits",
+      ["[1"] = "',' or ']'",
+      ['"\\ud83d"'] = "a whole pair of surrogates", ['"\\ude00\\ud83d"'] = "a whole pair", ["1 1"] = "the end",
+      [("["):rep(300)] = "no more than 200 lists", ['"a\0"'] = "control character",
+    } do
+      local ok, raised = pcall(json.decode, text)
+      assert.is_false(ok, text)
+      assert.matches(message, raised.message, 1, true)
     end
   end)
 end)

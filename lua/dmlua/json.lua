@@ -1,8 +1,9 @@
 -- A value marked as JSON: `json { a = 1 }` travels as one parameter, as JSON text. The same value always gives the same
 -- text (names in order), so that what a script sends can be compared between runs.
 
-local cjson = require "cjson"
 local errors = require "dmlua.errors"
+local json_decode = require "dmlua.json_decode"
+local null = require "dmlua.null"
 
 local M = {}
 
@@ -118,7 +119,7 @@ function writers.table(out, value, depth)
 end
 
 function write(out, value, depth)
-  if value == nil or value == cjson.null then
+  if value == nil or value == null then
     out[#out + 1] = "null"
     return
   end
@@ -133,16 +134,17 @@ function M.encode(value)
   return table.concat(out)
 end
 
---- The value of JSON text; its null is `null`.
-function M.decode(text)
-  local ok, value = pcall(cjson.decode, text)
-  if not ok then fail("%s", value) end
-  return value
-end
-
 --- A copy of a list that is one even when it is empty.
 function M.array(list)
   return setmetatable(table.move(list, 1, #list, 1, {}), array)
+end
+
+--- The value of JSON text; its null is `null`, its integers are integers.
+function M.decode(text)
+  if type(text) ~= "string" then fail("decode takes text, not a %s", type(text)) end
+  local ok, value = pcall(json_decode, text, function() return M.array {} end)
+  if not ok then fail("%s", type(value) == "table" and value.message or value) end
+  return value
 end
 
 --- The JSON text of a value that is marked as JSON, else nil.
