@@ -182,45 +182,36 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
     db_send(ledger->db, &out);
 }
 
+int ledger_queries(struct ledger *ledger, struct ledger_read *reads, size_t count, struct error *error)
+{
+    size_t i;
+    int rc;
+    txn_begin_read_only(ledger);
+    for (i = 0; i < count; i++) {
+        char *sql = expand(ledger, reads[i].text);
+        struct db_statement statement = {.sql = sql, .count = reads[i].count, .values = reads[i].values};
+        db_send_wanted(ledger->db, &statement, &reads[i].result);
+        free(sql);
+    }
+    rc = txn_commit(ledger, error);
+    for (i = 0; rc != 0 && i < count; i++) {
+        PQclear(reads[i].result);
+        reads[i].result = NULL;
+    }
+    return rc;
+}
+
 PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const char *const *values,
                        struct error *error)
 {
-    char *sql = expand(ledger, text);
-    struct db_statement statement = {.sql = sql, .count = count, .values = values};
-    PGresult *result = db_query_alone(ledger->db, &statement, error);
-    free(sql);
-    return result;
-}
-
-int ledger_queries(struct ledger *ledger, const char *const *texts, size_t count, PGresult **results,
-                   struct error *error)
-{
-    struct db_statement *queries = calloc(count + 1, sizeof *queries);
-    size_t i;
-    int rc;
-    if (queries == NULL)
-        abort();
-    for (i = 0; i < count; i++)
-        queries[i].sql = expand(ledger, texts[i]);
-    rc = db_queries(ledger->db, queries, count, results, error);
-    for (i = 0; i < count; i++)
-        free((char *)queries[i].sql);
-    free(queries);
-    return rc;
+    struct ledger_read read = {.text = text, .count = count, .values = values};
+    return ledger_queries(ledger, &read, 1, error) == 0 ? read.result : NULL;
 }
 
 void ledger_guard(struct ledger *ledger)
 {
     bool old = db_server_version(ledger->db) < 140000;
     ledger_send(ledger, old ? LEDGER_GUARD_13 : LEDGER_GUARD, 0, NULL, NULL);
-}
-
-static char *copy_field(const PGresult *result, int column)
-{
-    char *copy = strdup(PQgetvalue(result, 0, column));
-    if (copy == NULL)
-        abort();
-    return copy;
 }
 
 static const char find_tables[] =
@@ -234,14 +225,11 @@ static const char find_tables[] =
     "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     "  WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident($2))), current_schema()) AS name) s";
 
-int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error)
+int ledger_look(struct ledger *ledger, struct error *error)
 {
-    const char *table = config_get(config, "version_table");
-    const char *values[2] = {config_get(config, "version_table_schema"), table ? table : "alembic_version"};
+    const char *values[2] = {ledger->schema, ledger->table};
     struct db_statement find = {.sql = find_tables, .count = 2, .values = values};
-    PGresult *result = db_query_alone(db, &find, error);
-    memset(ledger, 0, sizeof *ledger);
-    ledger->db = db;
+    PGresult *result = db_query_alone(ledger->db, &find, error);
     if (result == NULL)
         return -1;
     if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0)) {
@@ -250,16 +238,25 @@ int ledger_open(struct ledger *ledger, struct db *db, const struct config *confi
         PQclear(result);
         return -1;
     }
-    ledger->schema = copy_field(result, 0);
-    ledger->table = strdup(values[1]);
+    error_text(&ledger->schema, "%s", PQgetvalue(result, 0, 0));
     ledger->has_version = *PQgetvalue(result, 0, 1) == 't';
     ledger->has_tables = *PQgetvalue(result, 0, 2) == 't';
     ledger->width = atoi(PQgetvalue(result, 0, 3));
-    ledger->user = copy_field(result, 4);
-    ledger->session = copy_field(result, 5);
-    ledger->role = copy_field(result, 6);
+    error_text(&ledger->user, "%s", PQgetvalue(result, 0, 4));
+    error_text(&ledger->session, "%s", PQgetvalue(result, 0, 5));
+    error_text(&ledger->role, "%s", PQgetvalue(result, 0, 6));
     PQclear(result);
     return 0;
+}
+
+int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error)
+{
+    const char *schema = config_get(config, "version_table_schema");
+    memset(ledger, 0, sizeof *ledger);
+    ledger->db = db;
+    error_text(&ledger->schema, schema != NULL ? "%s" : NULL, schema);
+    error_text(&ledger->table, "%s", config_get(config, "version_table"));
+    return ledger_look(ledger, error);
 }
 
 void ledger_close(struct ledger *ledger)

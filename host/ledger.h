@@ -67,6 +67,8 @@ enum ledger_field {
 
 /* Looks for the tables on the connection. One round trip. Owned parts: ledger_close. */
 int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error);
+/* Looks again: another runner may have made them since. */
+int ledger_look(struct ledger *ledger, struct error *error);
 void ledger_close(struct ledger *ledger);
 /* Makes what is missing, in a transaction of its own. */
 int ledger_create(struct ledger *ledger, const struct config *config, struct error *error);
@@ -75,12 +77,18 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
                  const struct origin *origin);
 /* Sends the session's own settings: no idle time-out, row security off. */
 void ledger_guard(struct ledger *ledger);
-/* A query of the ledger's tables, outside a transaction block: `{s}` and `{v}` in `text` become the schema and the version table. Owned: PQclear. */
+/* A query of the ledger's tables: `{s}` and `{v}` in the text become the schema and the version table. */
+struct ledger_read {
+    const char *text;
+    int count;
+    const char *const *values;
+    PGresult *result; /* owned by the caller; null on failure */
+};
+
+/* Reads, in a READ ONLY transaction and one round trip. */
+int ledger_queries(struct ledger *ledger, struct ledger_read *reads, size_t count, struct error *error);
+/* One such query. Owned: PQclear. Null on failure. */
 PGresult *ledger_query(struct ledger *ledger, const char *text, int count, const char *const *values,
                        struct error *error);
-
-/* Several such queries, without parameters, in one round trip. `results` are owned; all null on failure. */
-int ledger_queries(struct ledger *ledger, const char *const *texts, size_t count, PGresult **results,
-                   struct error *error);
 
 #endif

@@ -61,10 +61,20 @@ static char *copy_text(const char *text)
     return copy;
 }
 
+/* Who made them while this run waited for the lock has made them well. */
+static int make_tables(struct run *run, struct error *error)
+{
+    if (run->ledger->has_version && run->ledger->has_tables)
+        return 0;
+    if (ledger_look(run->ledger, error) != 0)
+        return -1;
+    return ledger_create(run->ledger, run->config, error);
+}
+
 int run_begin(struct run *run, struct error *error)
 {
     ledger_guard(run->ledger);
-    if (runner_lock(run, error) != 0 || ledger_create(run->ledger, run->config, error) != 0 ||
+    if (runner_lock(run, error) != 0 || make_tables(run, error) != 0 ||
         standing_read(run->ledger, &run->at, error) != 0)
         return -1;
     run->was_empty = run->at.row_count == 0;

@@ -3,14 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ROWS, READ_PARTS, READ_RECORDED, READ_COUNT };
+enum { READ_ROWS, READ_PARTS, READ_RECORDED, READ_FORMAT, READ_COUNT };
 
-static const char *const reads[READ_COUNT] = {
+enum { FORMAT = 1 }; /* of dmlua's own tables, as this version makes and knows them */
+
+static const char *const texts[READ_COUNT] = {
     [READ_ROWS] = "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"",
     [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers FROM {s}.dmlua_progress"
                    " WHERE tenant = '' ORDER BY what, direction, part",
     [READ_RECORDED] = "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
                       " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+    [READ_FORMAT] = "SELECT format FROM {s}.dmlua_database",
 };
 
 static void read_rows(struct standing *standing, const PGresult *result)
@@ -27,22 +30,40 @@ static void read_rows(struct standing *standing, const PGresult *result)
     }
 }
 
+static int check_format(const PGresult *result, struct error *error)
+{
+    int format = PQntuples(result) > 0 ? atoi(PQgetvalue(result, 0, 0)) : FORMAT;
+    if (format <= FORMAT)
+        return 0;
+    error_set(error, ERROR_USAGE, "this database's dmlua tables are of format %d; this dmlua knows formats up to %d", format,
+              FORMAT);
+    error_text(&error->hint, "a newer dmlua has been here: use that one");
+    return -1;
+}
+
 int standing_read(struct ledger *ledger, struct standing *standing, struct error *error)
 {
-    PGresult *results[READ_COUNT] = {0};
+    struct ledger_read reads[READ_COUNT] = {0};
     size_t first = ledger->has_version ? READ_ROWS : READ_PARTS;
     size_t end = ledger->has_tables ? READ_COUNT : READ_PARTS;
+    int rc = 0;
+    size_t i;
     memset(standing, 0, sizeof *standing);
-    if (first < end && ledger_queries(ledger, reads + first, end - first, results + first, error) != 0)
+    for (i = 0; i < READ_COUNT; i++)
+        reads[i].text = texts[i];
+    if (first < end && ledger_queries(ledger, reads + first, end - first, error) != 0)
         return -1;
-    if (results[READ_ROWS] != NULL)
-        read_rows(standing, results[READ_ROWS]);
-    if (results[READ_PARTS] != NULL)
-        parts_read(results[READ_PARTS], &standing->unfinished);
-    standing->recorded = results[READ_RECORDED];
-    PQclear(results[READ_ROWS]);
-    PQclear(results[READ_PARTS]);
-    return 0;
+    if (reads[READ_ROWS].result != NULL)
+        read_rows(standing, reads[READ_ROWS].result);
+    if (reads[READ_PARTS].result != NULL)
+        parts_read(reads[READ_PARTS].result, &standing->unfinished);
+    if (reads[READ_FORMAT].result != NULL)
+        rc = check_format(reads[READ_FORMAT].result, error);
+    standing->recorded = reads[READ_RECORDED].result;
+    PQclear(reads[READ_ROWS].result);
+    PQclear(reads[READ_PARTS].result);
+    PQclear(reads[READ_FORMAT].result);
+    return rc;
 }
 
 void standing_free(struct standing *standing)

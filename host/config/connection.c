@@ -74,22 +74,41 @@ static char *describe(const PQconninfoOption *given)
     return text;
 }
 
+static void connection_put(struct config_connection *connection, size_t at, const char *keyword, const char *value)
+{
+    connection->keywords[at] = text_copy(keyword);
+    connection->values[at] = text_copy(value);
+}
+
+/* What dmlua decides itself: scripts are UTF-8, and the name is dmlua's unless somebody gave another. */
+static bool is_ours(const char *keyword)
+{
+    return strcmp(keyword, "fallback_application_name") == 0 || strcmp(keyword, "client_encoding") == 0;
+}
+
+/* libpq waits for ever by default. A service file may have a time-out of its own. */
+static bool needs_timeout(const PQconninfoOption *options)
+{
+    return option_value(options, "connect_timeout") == NULL && option_value(options, "service") == NULL &&
+           getenv("PGCONNECT_TIMEOUT") == NULL && getenv("PGSERVICE") == NULL;
+}
+
 static void connection_fill(struct config_connection *connection, const PQconninfoOption *options)
 {
     const PQconninfoOption *option;
     size_t count = 0;
     for (option = options; option->keyword != NULL; option++)
         count++;
-    connection->keywords = text_resize(NULL, (count + 2) * sizeof *connection->keywords);
-    connection->values = text_resize(NULL, (count + 2) * sizeof *connection->values);
+    connection->keywords = text_resize(NULL, (count + 4) * sizeof *connection->keywords);
+    connection->values = text_resize(NULL, (count + 4) * sizeof *connection->values);
     count = 0;
     for (option = options; option->keyword != NULL; option++)
-        if (option->val != NULL && strcmp(option->keyword, "fallback_application_name") != 0) {
-            connection->keywords[count] = text_copy(option->keyword);
-            connection->values[count++] = text_copy(option->val);
-        }
-    connection->keywords[count] = text_copy("fallback_application_name");
-    connection->values[count++] = text_copy("dmlua");
+        if (option->val != NULL && !is_ours(option->keyword))
+            connection_put(connection, count++, option->keyword, option->val);
+    connection_put(connection, count++, "fallback_application_name", "dmlua");
+    connection_put(connection, count++, "client_encoding", "UTF8");
+    if (needs_timeout(options))
+        connection_put(connection, count++, "connect_timeout", "10");
     connection->keywords[count] = connection->values[count] = NULL;
     connection->shown = describe(options);
 }

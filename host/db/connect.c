@@ -1,6 +1,7 @@
 #include "host/config.h"
 #include "host/db/stream.h"
 #include "host/server.h"
+#include "host/signal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,34 @@ static void receive_notice(void *arg, const PGresult *notice)
         report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.guards", "%s", message + 7);
     else
         report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.server", "%s: %s", severity ? severity : "NOTICE", message);
+}
+
+/* The watchdog's last act, from a signal handler: ends the statement on the server. */
+static void cancel_statement(void *cancel)
+{
+    char reason[64];
+    PQcancel(cancel, reason, sizeof reason);
+}
+
+/* The first connection is the one that runs the steps; a second one only reads. */
+static const struct db *watched;
+
+static void watch(struct db *db)
+{
+    db->cancel = PQgetCancel(db->conn);
+    if (watched != NULL || db->cancel == NULL)
+        return;
+    watched = db;
+    signal_watch(cancel_statement, db->cancel);
+}
+
+static void unwatch(struct db *db)
+{
+    if (watched == db) {
+        signal_watch(NULL, NULL);
+        watched = NULL;
+    }
+    PQfreeCancel(db->cancel);
 }
 
 static int check_connected(struct db *db, const struct config *config, struct error *error)
@@ -45,8 +74,10 @@ static int check_connected(struct db *db, const struct config *config, struct er
 /* The local server's address as the words that libpq takes. */
 static void connect_address(struct db *db, struct server_address *address)
 {
-    static const char *const keywords[] = {"host", "port", "user", "dbname", "application_name", NULL};
-    const char *values[6] = {address->host, address->port, address->user, address->database, "dmlua", NULL};
+    static const char *const keywords[] = {"host", "port", "user", "dbname", "application_name",
+                                            "client_encoding", "connect_timeout", NULL};
+    const char *values[] = {address->host, address->port, address->user, address->database, "dmlua",
+                             "UTF8", "10", NULL};
     PQfinish(db->conn);
     db->conn = PQconnectdbParams(keywords, values, 0);
     error_text(&db->shown, "%s@local/%s", address->user, address->database);
@@ -104,6 +135,7 @@ struct db *db_open(const struct config *config, struct error *error)
     }
     if (!local)
         show_connection(db);
+    watch(db);
     PQsetNoticeReceiver(db->conn, receive_notice, NULL);
     PQsetnonblocking(db->conn, 1);
     PQenterPipelineMode(db->conn);
@@ -114,6 +146,7 @@ void db_close(struct db *db)
 {
     if (db == NULL)
         return;
+    unwatch(db);
     PQfinish(db->conn);
     stream_free(db);
     error_clear(&db->failure);

@@ -54,6 +54,8 @@ void db_echo(struct db *db, bool on);
 
 /* Puts one statement into the stream. Waits only while the socket takes no more, and then reads, too. */
 void db_send(struct db *db, const struct db_statement *statement);
+/* The same, and the result will be put into *into, owned by the caller, when it is taken; null until then. */
+void db_send_wanted(struct db *db, const struct db_statement *statement, PGresult **into);
 /* Ends an implicit or failed transaction state at the server: answers before it belong together. */
 void db_sync(struct db *db);
 /* A log line, printed when all that was sent before it has been answered. */
@@ -65,9 +67,6 @@ int db_await(struct db *db, struct error *error);
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error);
 /* The same outside a transaction block: a transaction of its own, which is over when this returns. */
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error);
-/* Several at once, in one round trip and one transaction. `results` are owned; all null on failure. */
-int db_queries(struct db *db, const struct db_statement *statements, size_t count, PGresult **results,
-               struct error *error);
 /* Has a statement failed that db_await has not yet handed over? */
 bool db_failed(const struct db *db);
 /* May the connection still be used? */

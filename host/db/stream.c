@@ -188,13 +188,11 @@ static long since_ms(const struct timespec *then)
 static void pass_interrupt(struct db *db)
 {
     char reason[256];
-    PGcancel *cancel = PQgetCancel(db->conn);
     db->cancelled = true;
     signal_noticed(); /* this wait ends by itself */
     clock_gettime(CLOCK_MONOTONIC, &db->cancelled_at);
-    if (cancel != NULL)
-        PQcancel(cancel, reason, sizeof reason);
-    PQfreeCancel(cancel);
+    if (db->cancel != NULL)
+        PQcancel(db->cancel, reason, sizeof reason);
 }
 
 /* Waits until the socket has something to read, or takes more if `write`. */
@@ -332,8 +330,7 @@ int db_await(struct db *db, struct error *error)
     return -1;
 }
 
-/* Sends one statement whose result goes to *into. */
-static void send_wanted(struct db *db, const struct db_statement *statement, PGresult **into)
+void db_send_wanted(struct db *db, const struct db_statement *statement, PGresult **into)
 {
     *into = NULL;
     db_send(db, statement);
@@ -344,33 +341,22 @@ static void send_wanted(struct db *db, const struct db_statement *statement, PGr
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error)
 {
     PGresult *result;
-    send_wanted(db, statement, &result);
+    db_send_wanted(db, statement, &result);
     if (db_await(db, error) == 0)
         return result;
     PQclear(result);
     return NULL;
 }
 
-int db_queries(struct db *db, const struct db_statement *statements, size_t count, PGresult **results,
-               struct error *error)
-{
-    size_t i;
-    for (i = 0; i < count; i++)
-        send_wanted(db, &statements[i], &results[i]);
-    db_sync(db); /* else the server would keep a transaction open behind them */
-    if (db_await(db, error) == 0)
-        return 0;
-    for (i = 0; i < count; i++) {
-        PQclear(results[i]);
-        results[i] = NULL;
-    }
-    return -1;
-}
-
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error)
 {
     PGresult *result;
-    return db_queries(db, statement, 1, &result, error) == 0 ? result : NULL;
+    db_send_wanted(db, statement, &result);
+    db_sync(db); /* else the server would keep a transaction open behind it */
+    if (db_await(db, error) == 0)
+        return result;
+    PQclear(result);
+    return NULL;
 }
 
 bool db_failed(const struct db *db)

@@ -19,6 +19,7 @@ struct entry {
 
 struct db {
     PGconn *conn;
+    PGcancel *cancel;
     char *shown;
     bool echo;
     bool broken;              /* the stream cannot go on: the connection is given up */
