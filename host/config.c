@@ -49,6 +49,7 @@ static int config_read(struct config *config, const struct config_options *optio
     if (file_read(config, options->file, error) != 0 || kind_find(config, error) != 0)
         return -1;
     config->texts = zeroed(config->file.entry_count, sizeof *config->texts);
+    config->problems = zeroed(config->file.entry_count, sizeof *config->problems);
     config->referenced = zeroed(config->file.entry_count, sizeof *config->referenced);
     config->settings = zeroed(key_count, sizeof *config->settings);
     if (services_read(config, error) != 0 || sections_check(config, error) != 0 ||
@@ -72,7 +73,8 @@ int config_load(const struct config_options *options, struct config **config, st
     return -1;
 }
 
-int config_load_sibling(const struct config *config, const char *service, struct config **sibling, struct error *error)
+int config_load_sibling(const struct config *config, const char *service, struct config **sibling,
+                        struct error *error)
 {
     struct config_options options = {.file = config->file.shown, .service = service, .sibling = true};
     options.environment = config_environment(config);
@@ -108,6 +110,8 @@ void config_free(struct config *config)
     rows_free(config);
     if (config->texts != NULL)
         text_list_free(config->texts, config->file.entry_count);
+    if (config->problems != NULL)
+        text_list_free(config->problems, config->file.entry_count);
     text_list_free(config->services, config->service_count);
     text_list_free(config->secrets, config->secret_count);
     inifile_free(&config->file);

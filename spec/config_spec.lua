@@ -240,6 +240,8 @@ db_user = u
 sqlalchemy.url = postgresql+psycopg2://%(db_user)s@h/d
 [alembic:exclude]
 tables = spatial_ref_sys
+[logging]
+default_level = INFO
 [one]
 sqlalchemy.url = x
 [post_write_hooks]
@@ -250,6 +252,21 @@ black.options = -l 79 REVISION_SCRIPT_FILENAME
     assert.equal("%(year)d_%(rev)s_%(slug)s", config.file_template.value)
     assert.equal("postgresql+psycopg2://u@h/d", config.url.value)
     assert.equal("black", config["post_write_hooks.hooks"].value)
+  end)
+
+  it("whose URL env.py fills in loads, and asks for another one only when the URL is used", function()
+    local folder = folder_of("[alembic]\nscript_location = .\nsqlalchemy.url = postgresql://%(DB_USER)s@h/d\n")
+    helper.write(folder .. "/versions/x", "")
+    assert.matches("names %(DB_USER)s", load(folder).url.note, 1, true)
+    local result = helper.dmlua("current", { cwd = folder })
+    assert.equal(2, result.code)
+    assert.matches("the URL of the database (dmlua.ini:3 [alembic]) cannot be had", result.err, 1, true)
+    assert.equal("postgresql://u@h/d", load(folder, {}, { DATABASE_URL = "postgresql://u@h/d" }).url.value)
+  end)
+
+  it("may name its one folder of versions as a version location", function()
+    local folder = folder_of("[alembic]\nscript_location = s\nversion_locations = %(here)s/s/versions/\n")
+    assert.equal(cjson.null, load(folder).version_locations.note)
   end)
 
   it("still has no section of ours misspelt, and no section with our keys that no one reads", function()

@@ -23,7 +23,10 @@ static int url_missing(const struct config *config, struct error *error)
 {
     const struct setting *setting = setting_of(config, "url");
     char *variable = config->service != NULL ? url_variable(config->service) : text_copy("DATABASE_URL");
-    if (setting->value != NULL)
+    if (setting->problem != NULL)
+        error_set(error, ERROR_USAGE, "the URL of the database (%s) cannot be had: %s", setting->origin,
+                  setting->problem);
+    else if (setting->value != NULL)
         error_set(error, ERROR_USAGE, "the URL of the database is empty (%s)",
                   setting->origin != NULL ? setting->origin : "default");
     else

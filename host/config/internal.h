@@ -10,8 +10,9 @@
 
 /* An effective setting: the slot of one row of `keys`. */
 struct setting {
-    char *value;  /* null: nothing sets it, and it has no default */
-    char *origin; /* null: the default */
+    char *value;         /* null: nothing sets it, and it has no default */
+    char *origin;        /* null: the default */
+    const char *problem; /* why there is no value, though the file sets one; borrowed, or null */
 };
 
 struct config {
@@ -20,6 +21,7 @@ struct config {
     bool dmlua;       /* the file has a [dmlua] section */
     bool alembic;     /* … an [alembic] section, so that what only Python needs may stand in it */
     char **texts;     /* by entry: its value with %(…)s replaced; null until asked for */
+    char **problems;  /* by entry: why its value cannot be had, where that matters only if it is used */
     bool *referenced; /* by entry: another value names it */
     char **services;
     size_t service_count;

@@ -18,6 +18,7 @@ static void setting_put(struct config *config, const struct key *key, const char
     free(setting->origin);
     setting->value = text_copy(value);
     setting->origin = origin;
+    setting->problem = NULL;
 }
 
 char *url_variable(const char *service)
@@ -96,16 +97,16 @@ int services_read(struct config *config, struct error *error)
 
 static void merge_section(struct config *config, const char *section)
 {
-    struct error error = {0};
     size_t i;
     for (i = 0; i < config->file.entry_count; i++) {
         const struct inifile_entry *entry = &config->file.entries[i];
         const struct key *key = entry_key(entry);
-        if (key != NULL && key->place != KEY_PYTHON && strcmp(entry->section, section) == 0)
-            setting_put(config, key, entry_text(config, i, &error),
-                        text_format("%s:%d [%s]", config->file.shown, entry->line, section));
+        if (key == NULL || key->place == KEY_PYTHON || strcmp(entry->section, section) != 0)
+            continue;
+        setting_put(config, key, config->texts[i],
+                    text_format("%s:%d [%s]", config->file.shown, entry->line, section));
+        config->settings[key - keys].problem = config->problems[i];
     }
-    error_clear(&error); /* every value was expanded and checked before */
 }
 
 static int choose_environment(struct config *config, const char *given, struct error *error)

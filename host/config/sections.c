@@ -232,10 +232,10 @@ static int entry_services_check(const struct config *config, const struct inifil
 static int entry_value_check(struct config *config, size_t index, const struct key *key, struct error *error)
 {
     const struct inifile_entry *entry = &config->file.entries[index];
-    const char *text = entry_text(config, index, error);
+    const char *text = config->texts[index];
     char *wanted;
-    if (text == NULL)
-        return -1;
+    if (text == NULL) /* postponed */
+        return 0;
     wanted = key_expected(key, text);
     if (wanted == NULL)
         return key->services ? entry_services_check(config, entry, text, error) : 0;
@@ -269,13 +269,25 @@ static int entry_check(struct config *config, size_t index, struct error *error)
     return entry_value_check(config, index, key, error);
 }
 
+/* env.py may fill the names in an alembic.ini's URL itself: that this one cannot be had is said when it is
+ * used. */
+static bool postpone(struct config *config, size_t index, struct error *error)
+{
+    const struct inifile_entry *entry = &config->file.entries[index];
+    if (!config->alembic || entry_key(entry)->type != KEY_URL)
+        return false;
+    config->problems[index] = text_copy(error->message);
+    error_clear(error);
+    return true;
+}
+
 /* Every value that is read is expanded once, so that `referenced` is known before keys are judged. */
 static int expand_all(struct config *config, struct error *error)
 {
     size_t i;
     for (i = 0; i < config->file.entry_count; i++)
         if (is_read(config, config->file.entries[i].section) && entry_key(&config->file.entries[i]) != NULL &&
-            entry_text(config, i, error) == NULL)
+            entry_text(config, i, error) == NULL && !postpone(config, i, error))
             return -1;
     return 0;
 }

@@ -116,14 +116,15 @@ static size_t distance(const char *a, const char *b)
 const char *text_nearest(const char *name, const char *const *candidates, size_t count)
 {
     const char *nearest = NULL;
-    size_t size = strlen(name), best = size / 3 + 1, i;
+    size_t size = strlen(name), best = smaller(size / 3, 3), i;
     if (size == 0 || size > NEAREST_MAX)
         return NULL;
+    best = best > 0 ? best + 1 : 2; /* the first that is too far */
     for (i = 0; i < count; i++) {
-        size_t cost = strlen(candidates[i]) > NEAREST_MAX ? best + 1 : distance(name, candidates[i]);
+        size_t cost = strlen(candidates[i]) > NEAREST_MAX ? best : distance(name, candidates[i]);
         if (size >= 3 && strncmp(candidates[i], name, size) == 0)
             cost = smaller(cost, 1);
-        if (cost < best || (cost == best && nearest == NULL)) {
+        if (cost < best) {
             best = cost;
             nearest = candidates[i];
         }

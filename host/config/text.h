@@ -18,8 +18,8 @@ size_t text_list(const char *text, char ***items);
 void text_list_free(char **items, size_t count);
 bool text_in_list(const char *text, char *const *items, size_t count);
 
-/* The candidate that a misspelt name most likely meant (Damerau-Levenshtein within a third of its length, and
-   a prefix of it); null when none is near. Borrowed from the candidates. */
+/* The candidate that a misspelt name most likely meant (Damerau-Levenshtein within a third of its length, at
+   most three, or begun with it); null when none is near. Borrowed from the candidates. */
 const char *text_nearest(const char *name, const char *const *candidates, size_t count);
 
 #endif
