@@ -74,17 +74,31 @@ static const struct {
 } classes[] = {{'a', isalpha}, {'c', iscntrl}, {'d', isdigit}, {'g', isgraph},  {'l', islower}, {'p', ispunct},
                {'s', isspace}, {'u', isupper}, {'w', isalnum}, {'x', isxdigit}, {'z', is_zero}};
 
+/* The members of a class. Made once: a migration's header alone is matched with dozens of patterns. */
+static const unsigned char *class_set(size_t i)
+{
+    static unsigned char sets[sizeof classes / sizeof *classes][32];
+    static bool made[sizeof classes / sizeof *classes];
+    int c;
+    for (c = 0; !made[i] && c < 256; c++)
+        if (classes[i].test(c))
+            set_add(sets[i], c);
+    made[i] = true;
+    return sets[i];
+}
+
 /* What stands behind a "%": a class, its complement as a capital, or the character itself. */
 static void set_add_class(unsigned char *set, unsigned char name)
 {
+    const unsigned char *members;
     size_t i;
-    int c;
+    int byte;
     for (i = 0; i < sizeof classes / sizeof *classes; i++) {
         if (classes[i].name != tolower(name))
             continue;
-        for (c = 0; c < 256; c++)
-            if ((classes[i].test(c) != 0) == (islower(name) != 0))
-                set_add(set, c);
+        members = class_set(i);
+        for (byte = 0; byte < 32; byte++)
+            set[byte] |= islower(name) ? members[byte] : (unsigned char)~members[byte];
         return;
     }
     set_add(set, name);

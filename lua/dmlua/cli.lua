@@ -28,16 +28,25 @@ local function new_parser(name)
   return parser:add_help(false):usage_max_width(100):help_max_width(100):help_description_margin(26)
 end
 
--- The verb's own options come first in its help; the usage line leaves the global ones out.
 local function verb_parser(name, verb)
   local parser = new_parser("dmlua " .. name)
-  parser:description(verb.description or (verb.summary:gsub("^%l", string.upper) .. "."))
   if verb.arguments then verb.arguments(parser) end
+  return parser
+end
+
+-- The verb's own options come first; the usage line leaves the global ones out.
+local function verb_help(parser, verb)
+  parser:description(verb.description or (verb.summary:gsub("^%l", string.upper) .. "."))
   parser:usage((parser:get_usage():gsub("^Usage: dmlua", "%0 [global options]")))
   if #parser._options > 0 then parser:group("Options", table.unpack(parser._options)) end
   global_options.add(parser)
+  return parser:get_help() .. "\n"
+end
+
+local function parse(parser, words)
+  global_options.add(parser)
   refuse_words(parser)
-  return parser
+  return global_options.unprotect(parser:parse(global_options.protect(words)))
 end
 
 local function general_help()
@@ -58,6 +67,7 @@ local function show_versions()
   local v = engine.versions()
   engine.write(("dmlua %s (%s, libpq %s, libpg_query %s; PostgreSQL servers 13 to 18)\n")
     :format(v.dmlua, "Lua " .. v.lua, v.libpq, v.libpg_query))
+  return 0
 end
 
 local function unknown_verb(name)
@@ -84,11 +94,12 @@ local function run_verb(name, words)
   local verb = verbs.load(name)
   local parser, rest = verb_parser(name, verb), nil
   if verb.cut then words, rest = verb.cut(words) end -- words that are another program's
+  if has_flag(words, "--version") then return show_versions() end
   if has_flag(words, "-h", "--help") then
-    engine.write(parser:get_help() .. "\n")
+    engine.write(verb_help(parser, verb))
     return 0
   end
-  local options = global_options.unprotect(parser:parse(global_options.protect(words)))
+  local options = parse(parser, words)
   engine.report { json = options.json, quiet = options.quiet, verbose = options.verbose }
   local context = verb_context.new(options)
   context.rest = rest
@@ -100,14 +111,9 @@ return function(argv)
   local words = table.move(argv, 1, #argv, 1, {})
   engine.report { json = has_flag(words, "--json") }
   local name, rest = global_options.split(words)
-  if has_flag(words, "--version") then
-    show_versions()
-  elseif name and verbs.has(name) then
-    return run_verb(name, rest)
-  elseif not name and has_flag(words, "-h", "--help") then
-    engine.write(general_help())
-  else
-    unknown_verb(name)
-  end
+  if name and verbs.has(name) then return run_verb(name, rest) end
+  if has_flag(words, "--version") then return show_versions() end
+  if name or not has_flag(words, "-h", "--help") then unknown_verb(name) end
+  engine.write(general_help())
   return 0
 end
