@@ -112,6 +112,17 @@ Please edit configuration/connection/logging settings in dmlua.ini before procee
     })
   end)
 
+  it("makes a project in which a first revision runs at once", function()
+    local folder, database = helper.folder(), helper.database()
+    init(folder)
+    local env = { SERVICE_TYPE = "isp", DATABASE_URL = database.url }
+    for _, verb in ipairs { "revision -m first --rev-id r1", "upgrade head", "downgrade base", "upgrade head" } do
+      local result = helper.dmlua(verb, { cwd = folder, env = env })
+      assert.equal(0, result.code, result.err)
+    end
+    assert.equal("r1 (head)\n", helper.dmlua("current", { cwd = folder, env = env }).out)
+  end)
+
   it("writes settings for editors that know every name of the vocabulary", function()
     local folder = helper.folder()
     init(folder)

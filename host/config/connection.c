@@ -19,10 +19,18 @@ bool config_is_local(const struct config *config, const char **database)
     return true;
 }
 
+/* The section that sets something for this service in this environment alone. Owned. */
+static char *own_section(const struct config *config)
+{
+    return config->service != NULL ? text_format("%s:%s", config->service, config_environment(config))
+                                   : text_copy(config_environment(config));
+}
+
 static int url_missing(const struct config *config, struct error *error)
 {
     const struct setting *setting = setting_of(config, "url");
     char *variable = config->service != NULL ? url_variable(config->service) : text_copy("DATABASE_URL");
+    char *section = own_section(config);
     if (setting->problem != NULL)
         error_set(error, ERROR_USAGE, "the URL of the database (%s) cannot be had: %s", setting->origin,
                   setting->problem);
@@ -34,11 +42,10 @@ static int url_missing(const struct config *config, struct error *error)
     error_text(&error->hint,
                "give --url URL, set %s%s, or write `url = URL` in [%s] of %s; URL is "
                "postgresql://USER@HOST:PORT/DATABASE, a libpq conninfo, postgresql:// alone (all from PG* "
-               "variables), "
-               "or local: (a private server, for trying out)",
-               variable, config->service != NULL ? " or DATABASE_URL" : "",
-               config->service != NULL ? config->service : config_environment(config), config->file.shown);
+               "variables), or local: (a private server, for trying out)",
+               variable, config->service != NULL ? " or DATABASE_URL" : "", section, config->file.shown);
     free(variable);
+    free(section);
     return -1;
 }
 
@@ -77,7 +84,8 @@ static char *describe(const PQconninfoOption *given)
     return text;
 }
 
-static void connection_put(struct config_connection *connection, size_t at, const char *keyword, const char *value)
+static void connection_put(struct config_connection *connection, size_t at, const char *keyword,
+                           const char *value)
 {
     connection->keywords[at] = text_copy(keyword);
     connection->values[at] = text_copy(value);

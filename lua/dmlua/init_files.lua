@@ -120,19 +120,19 @@ enable_rls = true
 # Tenants and what they own.
 [management]
 script_location = @MANAGEMENT@
-# url = postgresql://migrator@db.example.com/dotmac_management
 
 # What is kept for each tenant. Its tenants are the rows of management's table.
 [isp]
 script_location = @ISP@
 tenants_service = management
 tenants_query = SELECT id FROM tenants ORDER BY id
-# url = postgresql://migrator@db.example.com/dotmac_isp
 
 # (later) This service runs only while these are at their heads.
 # requires = management
 
 # A service in one environment has the last word of this file.
+# [management:production]
+# url = postgresql://migrator@db.example.com/dotmac_management
 # [isp:production]
 # url = postgresql://migrator@isp.example.com/dotmac_isp
 
