@@ -11,8 +11,9 @@ static const char *const texts[READ_COUNT] = {
     [READ_ROWS] = "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"",
     [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers FROM {s}.dmlua_progress"
                    " WHERE tenant = '' ORDER BY what, direction, part",
-    [READ_RECORDED] = "SELECT DISTINCT ON (what) what, sha256 FROM {s}.dmlua_ledger WHERE kind = 'upgrade'"
-                      " AND outcome = 'done' AND sha256 IS NOT NULL ORDER BY what, id DESC",
+    [READ_RECORDED] = "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
+                      " WHERE kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"
+                      " WHERE kind = 'upgrade' AND sha256 IS NOT NULL",
     [READ_FORMAT] = "SELECT format FROM {s}.dmlua_database",
 };
 
