@@ -126,20 +126,19 @@ struct identifier {
 void identifier_parse(struct identifier *identifier, const struct graph *graph, const char *text);
 void identifier_free(struct identifier *identifier);
 
+bool labels_known(const struct graph *graph); /* is there any? */
+
 /* resolve.c */
 /* An id or a prefix, on `branch` unless that is null. */
 int resolve_name(const struct graph *graph, const char *text, const struct branch *branch, uint32_t *node,
                  struct graph_error *error);
 /* [LABEL@]NAME, where NAME may be head, heads or base; adds to `set`. `shown` is the argument as the user
- * typed it. */
+   typed it; null for stamp, which has words of its own for several heads. */
 int resolve_all(const struct graph *graph, const char *text, const char *shown, struct set *set,
                 struct graph_error *error);
 /* The same for at most one; NODE_BASE for none. */
 int resolve_one(const struct graph *graph, const char *text, const char *shown, uint32_t *node,
                 struct graph_error *error);
-int fail_heads(const struct graph *graph, const struct set *heads, const char *argument,
-               struct graph_error *error);
-bool labels_known(const struct graph *graph);
 
 /* rows.c */
 /* Rows are whole ids; one that no file has is refused. */
@@ -168,7 +167,7 @@ void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_
 int fail_relative(const struct identifier *id, struct graph_error *error);
 int target_upgrade(const struct graph *graph, const char *target, const struct set *rows, bool stop_at_end,
                    struct set *targets, struct graph_error *error);
-/* Fills the revision to go down to, and the name of the branch to stay on ("" for none). */
+/* Fills the revision to go down to, and the name of the branch to stay on (left empty for none). */
 int target_downgrade(const struct graph *graph, const char *target, const struct set *rows, uint32_t *node,
                      struct text *label, struct graph_error *error);
 

@@ -103,8 +103,8 @@ static void add_heads(const struct graph *graph, const struct branch *branch, bo
             set_add(set, n);
 }
 
-int fail_heads(const struct graph *graph, const struct set *heads, const char *argument,
-               struct graph_error *error)
+static int fail_heads(const struct graph *graph, const struct set *heads, const char *argument,
+                      struct graph_error *error)
 {
     struct text lines = {0}, merge = {0};
     size_t i;
@@ -117,11 +117,14 @@ int fail_heads(const struct graph *graph, const struct set *heads, const char *a
         merge.length = 0;
         text_add(&merge, " heads");
     }
-    graph_fail(error,
-               "Multiple head revisions are present for given argument '%s'; please specify a specific "
-               "target revision, "
-               "'<branchname>@%s' to narrow to a specific head, or 'heads' for all heads",
-               argument, argument);
+    if (argument == NULL)
+        graph_fail(error, "Multiple heads are present; please specify a single target revision");
+    else
+        graph_fail(
+            error,
+            "Multiple head revisions are present for given argument '%s'; please specify a specific "
+            "target revision, '<branchname>@%s' to narrow to a specific head, or 'heads' for all heads",
+            argument, argument);
     graph_hint(error, "the heads are:%s\nto join them: dmlua merge -m \"merge heads\"%s", lines.at, merge.at);
     free(lines.at);
     free(merge.at);

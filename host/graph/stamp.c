@@ -69,7 +69,7 @@ static int add_target(const struct graph *graph, const char *target, const struc
     struct set tests;
     int result;
     set_open(&tests, graph);
-    result = resolve_all(graph, target, target, &tests, error);
+    result = resolve_all(graph, target, NULL, &tests, error);
     if (result == 0)
         set_copy(&stamp->destinations, &tests);
     if (result == 0)
@@ -80,26 +80,13 @@ static int add_target(const struct graph *graph, const char *target, const struc
     return result;
 }
 
-/* "head" with several heads has words of its own for stamp. */
-static void rename_error(struct graph_error *error)
-{
-    static const char several[] = "Multiple head revisions are present";
-    if (error->message == NULL || strncmp(error->message, several, sizeof several - 1) != 0)
-        return;
-    free(error->message);
-    error->message = NULL;
-    graph_fail(error, "Multiple heads are present; please specify a single target revision");
-}
-
 static int choose_targets(struct planning *planning, const char *const *targets, size_t count,
                           const struct set *rows, struct stamp *stamp, struct graph_error *error)
 {
     size_t i;
     for (i = 0; i < count; i++)
-        if (add_target(planning->graph, targets[i], rows, stamp, error) != 0) {
-            rename_error(error);
+        if (add_target(planning->graph, targets[i], rows, stamp, error) != 0)
             return -1;
-        }
     stamp->names = pool_take(planning->pool, rows->count, sizeof *stamp->names);
     for (i = 0; i < stamp->rows.count; i++)
         stamp->names[i] = planning->graph->nodes[stamp->rows.items[i]].id;
@@ -155,7 +142,7 @@ static void add_purge(struct planning *planning, const char *const *purged, size
         return;
     first = plan->step_count > 0 ? &plan->steps[0] : plan_add(planning, "", false, 0, 0);
     if (first->to[0] == '\0')
-        first->from = plan_join(planning, purged, count);
+        first->from = pool_text(planning->pool, plan_join(planning, purged, count));
     again = first->insert_count > 0 ? first->inserts[0] : "";
     first->deletes = pool_take(planning->pool, count, sizeof *first->deletes);
     for (i = 0; i < count; i++) {
