@@ -151,7 +151,8 @@ describe("JSON text", function()
   it("is refused where it is none, with the place", function()
     for text, message in pairs {
       [""] = "a value expected at byte 1, found the end", ["[1,]"] = "a value expected at byte 4, found ']'",
-      ["[1 2]"] = "',' or ']' expected at byte 4", ['{"a" 1}'] = "':' expected at byte 6", ["{a:1}"] = "a name in quotes",
+      ["[1 2]"] = "',' or ']' expected at byte 4", ['{"a" 1}'] = "':' expected at byte 6",
+      ["{a:1}"] = "a name in quotes",
       ["01"] = "the end expected at byte 2", ["+1"] = "a value", ["1."] = "the end", [".5"] = "a value",
       ["NaN"] = "a value",
       ["0x10"] = "the end", ["nul"] = "a value", ["tru"] = "a value", ["'a'"] = "a value",

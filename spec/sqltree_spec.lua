@@ -23,6 +23,7 @@ describe("splitting SQL text", function()
     assert.same({ "SELECT 1" }, texts(";;/* a */;  SELECT 1 ;-- b\n;;"))
     assert.same({}, texts "")
     assert.same({}, texts "-- nothing\n/* at all */ ;")
+    assert.same({ "SELECT\v1" }, texts "\v;\v\f SELECT\v1\v;") -- a blank since PostgreSQL 16
   end)
 
   it("gives each statement the line and the place of its first word, behind its comments", function()
@@ -93,6 +94,7 @@ describe("splitting SQL text", function()
       ["SELECT 'é' /* a /* b */"] = { "unterminated /* comment", 13, 0 },
       ["SELECT $é$\n$$\n$e$"] = { "unterminated dollar-quoted string", 8, 0 },
       ["SELECT 1_0,\n'"] = { "unterminated quoted string", 13, 1 },
+      ["SELECT 1_0,\n $1a"] = { "trailing junk after parameter", 14, 1 },
       ['SELECT\n""'] = { "zero-length delimited identifier", 8, 1 },
       ["a\nb\0c"] = { "a NUL byte in SQL text", 4, 1 },
       ["SELECT '\n\xff'"] = { "SQL text that is not UTF-8", 10, 1 },
