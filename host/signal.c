@@ -27,15 +27,46 @@ static void set_timer(int which, int seconds)
     setitimer(which, &value, NULL);
 }
 
+static volatile sig_atomic_t exit_code;
+
+static void on_last_alarm(int number)
+{
+    (void)number;
+    _exit(exit_code);
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART; /* poll comes back all the same */
+    sigfillset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+/* A server that is not there must not keep the watchdog: a second is enough. */
+static void limit_cancel(void)
+{
+    sigset_t alarm_only;
+    handle(SIGALRM, on_last_alarm);
+    set_timer(ITIMER_REAL, 1);
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
+}
+
 /* Runs in a signal handler: only what is safe there. */
 static void leave(const char *text, enum error_kind kind)
 {
-    ssize_t written;
-    if (cancel != NULL)
-        cancel(cancel_data);
-    written = write(STDERR_FILENO, text, strlen(text));
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
     (void)written;
-    _exit(error_exit_code(kind));
+    exit_code = error_exit_code(kind);
+    if (cancel != NULL) {
+        limit_cancel();
+        cancel(cancel_data);
+    }
+    _exit(exit_code);
 }
 
 static void on_interrupt(int number)
@@ -69,16 +100,6 @@ static void on_time(int number)
     signal_expired = 1;
     set_timer(ITIMER_VIRTUAL, TIME_GRACE);
     errno = saved;
-}
-
-static void handle(int number, void (*handler)(int))
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART; /* poll comes back all the same */
-    sigfillset(&action.sa_mask);
-    sigaction(number, &action, NULL);
 }
 
 /* nohup has asked for SIGHUP to be ignored. */

@@ -306,3 +306,22 @@ describe("an error", function()
     end
   end)
 end)
+
+describe("the watchdog", function()
+  it("leaves no statement running on the server", function()
+    local database = helper.database()
+    local folder = helper.project { database = database, versions = { { revision = "a", upgrade = [[
+      op.execute("SELECT pg_sleep(120)")
+      for _ = 1, 6 do op.execute("SELECT 1 --" .. ("x"):rep(10000)) end -- enough to send what was said
+      print("begun")
+      table.move({}, 1, math.maxinteger - 1, 2)]] } } }
+    local sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' "
+      .. "AND query LIKE '%pg_sleep(120)%' AND pid <> pg_backend_pid()"
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function() return running.err():find "begun" end)
+    helper.eventually(function() return helper.value(database, sleeping) == "1" end)
+    running.kill "TERM"
+    assert.equal(130, running.wait(30).code)
+    helper.eventually(function() return helper.value(database, sleeping) == "0" end)
+  end)
+end)
