@@ -66,7 +66,7 @@ static const char tenant_column[] =
    one has exactly these. One that is optional is wanted only where the table has its columns. An index whose
    name is too long or taken gets one from the server. */
 static const char tenant_indexes[] =
-    "WITH given AS (SELECT $1::regclass, $2::json), present AS (\n"
+    "WITH given AS (SELECT $1::regclass, $2::json), present AS MATERIALIZED (\n"
     "  SELECT i.indexrelid, i.indisunique, i.indisvalid AND i.indisready AND i.indislive AS sound,\n"
     "    ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k(number, place)\n"
     "          LEFT JOIN pg_catalog.pg_attribute a\n"
@@ -75,7 +75,7 @@ static const char tenant_indexes[] =
     "  FROM pg_catalog.pg_index i\n"
     "  JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = x.relam\n"
     "  WHERE i.indrelid = $1 AND i.indpred IS NULL AND m.amname = 'btree'\n"
-    "), wanted AS (\n"
+    "), wanted AS MATERIALIZED (\n"
     "  SELECT w.place, r.columns, r.name, coalesce(r.optional, false) AS optional,\n"
     "    coalesce(r.is_unique, false) AS is_unique, CASE WHEN r.is_unique THEN 'UNIQUE ' ELSE '' END AS "
     "word,\n"
@@ -87,7 +87,7 @@ static const char tenant_indexes[] =
     "  FROM json_array_elements($2) WITH ORDINALITY AS w(value, place)\n"
     "  CROSS JOIN LATERAL json_to_record(w.value)\n"
     "    AS r(columns text[], is_unique boolean, optional boolean, name text)\n"
-    "), matched AS (\n"
+    "), matched AS MATERIALIZED (\n"
     "  SELECT w.place, bool_or(p.sound) AS sound, string_agg(p.indexrelid::regclass::text, ', ') AS names\n"
     "  FROM wanted w JOIN present p ON CASE WHEN w.is_unique THEN p.indisunique AND p.columns = w.columns\n"
     "                                       ELSE p.columns[1:cardinality(w.columns)] = w.columns END\n"
@@ -175,7 +175,8 @@ static const char tenant_isolation[] =
     "    c.relforcerowsecurity, c.relname || '_tenant_isolation' AS policy,\n"
     "    CASE WHEN c.oid = $1 THEN '' ELSE c.oid::regclass || ': ' END AS whose\n"
     "  FROM pg_catalog.pg_class c\n"
-    "  WHERE c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_partition_tree($1))\n"
+    "  WHERE c.relkind IN ('r', 'p')\n"
+    "    AND c.oid IN (SELECT $1::oid UNION SELECT relid::oid FROM pg_partition_tree($1))\n"
     "), ours AS (\n"
     "  SELECT format('%I = (SELECT nullif(current_setting(%L, true), '''')::%s)', $2, $3, $4) AS predicate,\n"
     "    regexp_replace(format('%I = SELECT NULLIF current_setting %L, true, ''''%s', $2, $3,\n"

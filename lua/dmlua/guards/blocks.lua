@@ -74,7 +74,7 @@ end
 
 -- Looks with a probe and complains; when `mending`, first carries out the repairs that the findings bring.
 local function check(place, probe, arguments, code, mending)
-  local template = look .. (mending and mend .. look or "") .. complain
+  local template = look .. (mending and mend .. "  IF FOUND THEN\n" .. look .. "  END IF;\n" or "") .. complain
   local values = { probe = quote.dollar(guard.sql[probe]), arguments = arguments, code = quote.literal(code) }
   return fill(template, place, values)
 end
