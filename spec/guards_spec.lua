@@ -132,13 +132,13 @@ describe("guards", function()
     end)
 
     it("replaces a policy of its name with another definition", function()
+      local ours = "(tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar))"
+      local both = ("USING %s WITH CHECK %s"):format(ours, ours)
       for _, wrong in ipairs {
-        "USING (true)", "USING (tenant_id = current_setting('app.current_tenant_id', true))",
-        "TO app USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar))",
-        "FOR SELECT USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar))",
-        "USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar(5)))",
-        "USING (tenant_id = (SELECT nullif(current_setting('app.other', true), '')::varchar))",
-        "USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')::varchar) OR true)",
+        "USING (true)", "USING " .. ours, "TO app " .. both, "FOR UPDATE " .. both, "AS RESTRICTIVE " .. both,
+        "USING (tenant_id = current_setting('app.current_tenant_id', true))",
+        (both:gsub("varchar", "varchar(5)")), (both:gsub("current_tenant_id'", "other'")),
+        (both:gsub("varchar%)%)", "varchar) OR true)")),
       } do
         owner:exec "CREATE TABLE t (tenant_id varchar(255) NOT NULL)"
         owner:exec("CREATE POLICY t_tenant_isolation ON t " .. wrong)
