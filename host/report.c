@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/config/utf8.h"
+
 struct report_options report_options;
 
 /* Where the text goes on: control characters as \xNN, tabs and the line feeds of a longer text as they are. */
@@ -56,19 +58,23 @@ void report_write(const char *text, size_t size)
     fwrite(text, 1, size, stdout);
 }
 
+/* JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number. */
 static void put_json_string(FILE *out, const char *text)
 {
-    const unsigned char *c;
+    size_t size = strlen(text), valid = utf8_valid(text, size), i;
     fputc('"', out);
-    for (c = (const unsigned char *)text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(out, "\\%c", *c);
-        else if (*c == '\n')
+    for (i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c == '\n')
             fputs("\\n", out);
-        else if (*c < 0x20 || *c == 0x7f)
-            fprintf(out, "\\u%04x", *c);
+        else if (c < 0x20 || c == 0x7f || i == valid)
+            fprintf(out, "\\u%04x", c);
         else
-            fputc(*c, out);
+            fputc(c, out);
+        if (i == valid)
+            valid += 1 + utf8_valid(text + i + 1, size - i - 1);
     }
     fputc('"', out);
 }

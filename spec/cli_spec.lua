@@ -79,6 +79,8 @@ describe("the command line", function()
     has(usage_error "upgrade", "missing argument 'revision'")
     has(usage_error "upgrade a b", "too many arguments")
     has(usage_error "upgrade head --reason", "requires an argument")
+    has(usage_error "-c", "option '-c' requires an argument")
+    has(usage_error "upgrade head --lock-wait -1", "--lock-wait takes seconds, not '-1'")
   end)
 
   it("writes an error of the command line as JSON on stdout where --json stands anywhere", function()
@@ -109,6 +111,18 @@ local function dmlua(folder, words, code)
   assert(result.code == (code or 0), ("exit %d\n%s%s"):format(result.code, result.out, result.err))
   return result
 end
+
+describe("--json", function()
+  it("is UTF-8 whatever the words and the files are, in results and in errors", function()
+    local folder = helper.project { versions = { { revision = "a1", message = "caf\xe9 caf\xc3\xa9 \"\\" } } }
+    local result = helper.dmlua({ "--json", "show", "\xff\xc3\xa9" }, { cwd = folder })
+    assert(utf8.len(result.out), result.out)
+    assert.equal("Can't locate revision identified by '\xc3\xbf\xc3\xa9'", cjson.decode(result.out).error.message)
+    local out = dmlua(folder, "--json heads").out
+    assert(utf8.len(out), out)
+    assert.equal("caf\xc3\xa9 caf\xc3\xa9 \"\\", cjson.decode(out).heads[1].message)
+  end)
+end)
 
 describe("the verbs that list revisions", function()
   it("print Alembic's lines", function()

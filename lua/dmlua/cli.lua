@@ -9,7 +9,7 @@ local verbs = require "dmlua.verbs"
 -- argparse ends the process when it does not understand; here that is a usage error like any other.
 local function refuse_words(parser)
   function parser.error(_, message)
-    local first = message:match "^[^\n]*"
+    local first = global_options.unprotect(message:match "^[^\n]*")
     local name = first:match "^unknown option '(.*)'$"
     if name then
       global_options.refuse(name)

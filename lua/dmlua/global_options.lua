@@ -87,6 +87,9 @@ function M.split(words)
     end
     i = i + (takes_next(words[i]) and 2 or 1)
   end
+  if i > #words + 1 then
+    errors.raise { kind = "usage", message = ("option '%s' requires an argument"):format(words[#words]) }
+  end
   local rest = table.move(words, 1, #words, 1, {})
   return table.remove(rest, i), rest, i
 end
@@ -119,9 +122,9 @@ function M.protect(words)
   return marked
 end
 
---- Takes the marks of `protect` off what was parsed, in place.
+--- Takes the marks of `protect` off what was parsed, in place, or off a text that quotes it.
 function M.unprotect(value)
-  if type(value) == "string" then return (value:gsub("^" .. mark .. "%-", "-")) end
+  if type(value) == "string" then return (value:gsub(mark .. "%-", "-")) end
   if type(value) ~= "table" then return value end
   for key, item in pairs(value) do value[key] = M.unprotect(item) end
   return value

@@ -17,10 +17,19 @@ local function escape(char)
   return escapes[char] or ("\\u%04x"):format(char:byte())
 end
 
--- JSON is UTF-8: a text that is not has its odd bytes written as the code points of Latin-1.
+-- JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number.
 local function encode_string(text)
-  local pattern = utf8.len(text) and '[%c"\\]' or '[%c"\\\128-\255]'
-  return '"' .. text:gsub(pattern, escape) .. '"'
+  local parts, from, length, bad = { '"' }, 1, nil, nil
+  repeat
+    length, bad = utf8.len(text, from)
+    parts[#parts + 1] = text:sub(from, (bad or 0) - 1):gsub('[%c"\\]', escape)
+    if bad then
+      parts[#parts + 1] = escape(text:sub(bad, bad))
+      from = bad + 1
+    end
+  until length
+  parts[#parts + 1] = '"'
+  return table.concat(parts)
 end
 
 local encode
