@@ -21,12 +21,14 @@ end)
 
 -- The statements of a text with their origins. What refuses a transaction is refused here, before anything is sent.
 local function statements(step, name, given)
-  local sql = require "dmlua.sql"
-  local parts = sql.statements(given.sqltext, given.parameters, errors.where())
+  local sql, statement = require "dmlua.sql", require "dmlua.statement"
+  local file, line = errors.where()
+  local parts = sql.statements(given.sqltext, given.parameters, file, line)
   for _, part in ipairs(parts) do
     if part.refuses_block and not step.in_autocommit then
-      arguments.fail(name, "%s cannot run inside a transaction: put it into op.get_context():autocommit_block(fn)",
-        table.concat(part.words, " ", 1, math.min(2, #part.words)))
+      errors.raise { kind = "migration", file = file, line = part.line,
+        message = ("%s: %s cannot run inside a transaction"):format(name, statement.name(part)),
+        hint = "put it into op.get_context():autocommit_block(fn)" }
     end
   end
   return parts

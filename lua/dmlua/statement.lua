@@ -166,6 +166,16 @@ function refuses.ALTER_SUBSCRIPTION(tokens)
   return tokens[4] == "SET" and (failover or two_phase)
 end
 
+--- How to call a statement that refuses a block: its words up to CONCURRENTLY, else up to the name of its object.
+function M.name(statement)
+  local words, last = statement.words, 1
+  for i, word in ipairs(words) do
+    if word == "CONCURRENTLY" then return table.concat(words, " ", 1, i) end
+  end
+  if refuses[words[1] .. "_" .. (words[2] or "")] or words[1] == "REINDEX" then last = 2 end
+  return table.concat(words, " ", 1, math.min(last, #words))
+end
+
 --- Does PostgreSQL refuse this statement inside a transaction block?
 function M.refuses_block(statement)
   local words = statement.words
