@@ -190,6 +190,21 @@ describe("guards", function()
       assert.truthy(refusal([[guards.ensure_tenant_isolation("t")]]).detail:find("app_role_bypasses", 1, true))
     end)
 
+    it("is refused, with the GRANT, to a role that does not own a table where something has to change", function()
+      isolated "text"
+      bind = step.runner(app, settings)
+      run [[guards.ensure_tenant_isolation("t")]]
+      owner:exec "ALTER TABLE t NO FORCE ROW LEVEL SECURITY"
+      owner:exec "CREATE TABLE u (id int)"
+      for _, script in ipairs { [[guards.ensure_tenant_isolation("t")]], [[guards.ensure_tenant_column("u")]],
+        [[guards.ensure_tenant_indexes("t", { "email" })]] } do
+        local message = refusal(script)
+        assert.equal("ZD005", message.sqlstate)
+        assert.truthy(message.message:find("TenantIsolationError: role app has to own", 1, true), message.message)
+        assert.truthy(message.hint:find("GRANT owner TO app", 1, true), message.hint)
+      end
+    end)
+
     it("grants the use of the schema and of serial sequences", function()
       owner:exec "CREATE SCHEMA billing"
       owner:exec "CREATE TABLE billing.t (id serial, tenant_id text NOT NULL)"
@@ -316,6 +331,23 @@ describe("guards", function()
       local message = refusal [[guards.ensure_tenant_column("t", { backfill = "CASE id WHEN 1 THEN 'a' END" })]]
       owner:exec "ROLLBACK"
       assert.truthy(message.message:find("1 row of t has no tenant_id", 1, true))
+    end)
+
+    it("lets the column refer to the table of tenants, once", function()
+      owner:exec "CREATE TABLE tenants (id text PRIMARY KEY)"
+      owner:exec "CREATE TABLE t (id int, tenant_id text NOT NULL)"
+      for _, name in ipairs { "tenants", "t" } do
+        owner:exec(("ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"):format(name))
+      end
+      for _ = 1, 2 do
+        owner:exec "BEGIN"
+        run [[guards.ensure_tenant_column("t", { references = "public.tenants.id" })]]
+        owner:exec "COMMIT"
+      end
+      assert.same({ "dmlua: t: foreign key to public.tenants added" }, changes())
+      assert.equal(1, #owner:exec("SELECT FROM pg_constraint WHERE contype = 'f' AND convalidated").rows)
+      assert.truthy(refusal([[guards.ensure_tenant_column("t", { references = "tenants" })]]).message
+        :find('must be "table.column"', 1, true))
     end)
 
     it("refuses a column of another type, and a type that is none", function()

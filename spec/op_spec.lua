@@ -1,3 +1,4 @@
+local signatures = require "dmlua.signatures"
 local step = require "spec.step"
 
 local function sql(script)
@@ -169,6 +170,51 @@ describe("op", function()
     assert.truthy(bind.logged[1].text:find("t.a: default has no effect", 1, true))
   end)
 
+  -- Every directive, from its signature.
+  describe("of every directive", function()
+    local names = {}
+    for name in pairs(signatures) do names[#names + 1] = name end
+    table.sort(names)
+
+    -- A call with every argument that has to be there, and `options`.
+    local function call(name, count, options)
+      local given, examples = {}, {
+        name = '"x"', nameless = '"x"', names = '{ "a" }', columns = '{ "a" }', expression = '"a > 0"',
+        column = 'sa.Column("c", sa.Text)', constraint_type = '"check"',
+      }
+      for i = 1, count or #signatures[name] do given[i] = assert(examples[signatures[name][i][2]]) end
+      given[#given + 1] = options
+      return ("op.%s(%s)"):format(name, table.concat(given, ", "))
+    end
+
+    for _, name in ipairs(names) do
+      local signature = signatures[name]
+
+      it(name .. " names an argument that is missing or of another type", function()
+        for i, parameter in ipairs(signature) do
+          if not parameter.optional then
+            local expected = ("op.%s: %s is missing"):format(name, parameter[1])
+            assert.truthy(failure(call(name, i - 1)):find(expected, 1, true), expected)
+          end
+          local text = call(name, i - 1, "print")
+          assert.truthy(failure(text):find(("op.%s: %s must be "):format(name, parameter[1]), 1, true), text)
+        end
+      end)
+
+      it(name .. " names an option that is misspelt or of another type", function()
+        for option, kind in pairs(signature.options) do
+          local message = failure(call(name, nil, ("{ %sx = true }"):format(option)))
+          local expected = ("op.%s: has no option '%sx' (did you mean '"):format(name, option)
+          assert.truthy(message:find(expected, 1, true), message)
+          if kind ~= "any" then
+            message = failure(call(name, nil, ("{ %s = print }"):format(option)))
+            assert.truthy(message:find(("op.%s: %s must be "):format(name, option), 1, true), message)
+          end
+        end
+      end)
+    end
+  end)
+
   describe("with a mistake in it", function()
     local mistakes = {
       { [[op.creat_table("t")]], "op.creat_table does not exist (did you mean 'create_table'?)" },
@@ -186,7 +232,7 @@ describe("op", function()
         "op.create_index: columns must be a list of column names and sa.text expressions, got a string" },
       { [[op.create_index("i", "t", {})]], "columns must be a list" },
       { [[op.create_index("i", "t", { "a", unique = true })]], "columns must be a list" },
-      { [[op.drop_table("t", "u")]], "op.drop_table: takes 1 arguments and a table of options, got a string more" },
+      { [[op.drop_table("t", "u")]], "op.drop_table: takes 1 argument and a table of options, got a string more" },
       { [[op.drop_table("t", { table_name = "u" })]], "op.drop_table: table_name is given twice" },
       { [[op.create_foreign_key("f", "a", "b", { "x" }, { "y" }, { ondelete = "DROP" })]],
         "ondelete must be one of CASCADE, SET NULL, SET DEFAULT, RESTRICT, NO ACTION, got a string" },

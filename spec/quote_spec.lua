@@ -62,7 +62,7 @@ describe("quote", function()
 
   it("writes numbers, booleans and null as themselves", function()
     assert.equal("3", quote.value(3))
-    assert.equal("0.10000000000000001", quote.value(0.1))
+    assert.equal("0.1", quote.value(0.1))
     assert.equal("true", quote.value(true))
     assert.equal("NULL", quote.value(null))
     assert.has_error(function() quote.value(0 / 0) end)

@@ -201,7 +201,8 @@ local function read_positional(directive, signature, count, values, into)
     if parameter then
       into[parameter[1]] = M.value(directive, parameter[1], parameter[2], value)
     elseif not signature.list then
-      M.fail(directive, "takes %d arguments and a table of options, got %s more", #signature, described(value))
+      M.fail(directive, "takes %d argument%s and a table of options, got %s more", #signature,
+        #signature == 1 and "" or "s", described(value))
     else
       if value == nil then M.fail(directive, "argument %d is nil", position) end
       into[#into + 1] = M.value(directive, "argument " .. position, signature.list, value)

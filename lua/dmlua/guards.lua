@@ -6,6 +6,7 @@ local blocks = require "dmlua.guards.blocks"
 local door = require "dmlua.door"
 local errors = require "dmlua.errors"
 local record = require "dmlua.record"
+local target_of = require "dmlua.target"
 
 local M = {}
 
@@ -35,7 +36,7 @@ local function signature(options)
 end
 
 local signatures = {
-  column = signature { type = "type", backfill = "expression" },
+  column = signature { type = "type", backfill = "expression", references = "name" },
   assert_column = signature { type = "type" },
   indexes = signature { unique = "column_lists" },
   isolation = signature {},
@@ -95,18 +96,26 @@ function M.new(step)
     return place_of(given), given
   end
 
-  --- ensure_tenant_column(table, {column, type, backfill, schema}): the column is there and NOT NULL. Rows without a
-  --- tenant are filled in by the SQL expression `backfill`, or refused.
+  local function through_door(tables, sql)
+    door.of(step).open(tables, function() send(sql) end)
+  end
+
+  --- ensure_tenant_column(table, {column, type, backfill, references, schema}): the column is there and NOT NULL. Rows
+  --- without a tenant are filled in by the SQL expression `backfill`, or refused. `references` is "table.column".
   function guards.ensure_tenant_column(...)
     local place, given = read("ensure_tenant_column", "column", ...)
     if given.backfill then
       local expression = require("dmlua.ddl.expression").sql(given.backfill)
       send(blocks.add_column(place))
-      door.of(step).open({ { place.table, schema = place.schema } }, function()
-        send(blocks.fill_column(place, expression))
-      end)
+      through_door({ { place.table, schema = place.schema } }, blocks.fill_column(place, expression))
     end
     send(blocks.ensure_column(place, given.backfill))
+    if given.references then
+      local key = {}
+      key.schema, key.table, key.column = target_of("guards.ensure_tenant_column", given.references)
+      through_door({ { key.table, schema = key.schema }, { place.table, schema = place.schema } },
+        blocks.refer_column(place, key))
+    end
   end
 
   --- assert_tenant_column(table, {column, type, schema})

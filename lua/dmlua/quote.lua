@@ -1,6 +1,7 @@
 -- The only quoting in Lua: what is not SQL becomes SQL here and nowhere else.
 
 local errors = require "dmlua.errors"
+local json = require "dmlua.json"
 local keywords = require "dmlua.keywords"
 local null = require "dmlua.null"
 
@@ -66,7 +67,7 @@ local function number(value)
   if math.type(value) == "integer" then return tostring(value) end
   local finite = value == value and math.abs(value) ~= math.huge
   if not finite then fail("%s is no number that SQL can write", value) end
-  return ("%.17g"):format(value)
+  return json.number(value)
 end
 
 local writers = {

@@ -2,6 +2,7 @@
 
 local arguments = require "dmlua.arguments"
 local record = require "dmlua.record"
+local target_of = require "dmlua.target"
 local types = require "dmlua.types"
 
 local M = {}
@@ -71,14 +72,6 @@ local function with(options, more)
   for name, kind in pairs(options) do all[name] = kind end
   for name, kind in pairs(more) do all[name] = kind end
   return all
-end
-
--- "table.column" or "schema.table.column", as SQLAlchemy reads it.
-local function target_of(directive, text)
-  local path, column_name = text:match("^(.+)%.([^.]+)$")
-  if not path then arguments.fail(directive, "'%s' must be \"table.column\" or \"schema.table.column\"", text) end
-  local schema, name = path:match("^(.+)%.([^.]+)$")
-  return schema, name or path, column_name
 end
 
 --- ForeignKey("table.column", options): of one column.

@@ -20,6 +20,7 @@ DECLARE
   changes text[] := '{}';
   cast_type text;
   amount bigint;
+  table_owner name := (SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class WHERE oid = target);
 BEGIN
   IF target IS NULL OR (SELECT relkind NOT IN ('r', 'p') FROM pg_catalog.pg_class WHERE oid = target) THEN
     RAISE EXCEPTION USING ERRCODE = 'ZD001',
@@ -40,6 +41,18 @@ END
 local look = [[
   EXECUTE 'SELECT coalesce(json_agg(f), ''[]'') FROM (' || {probe} || ') AS f' INTO findings USING {arguments};
 ]]
+
+-- ALTER TABLE would say the same, but not what to grant.
+local own = [[
+  IF NOT pg_has_role(current_user, table_owner, 'USAGE') {and_needed} THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD005',
+      MESSAGE = format('TenantIsolationError: role %s has to own %s to set it right', current_user, target),
+      DETAIL = json_build_object('table', {table}, 'checks', ARRAY['owner'])::text,
+      HINT = format('GRANT %I TO %I, or ALTER TABLE %s OWNER TO %2$I.', table_owner, current_user, target);
+  END IF;
+]]
+
+local needed = "AND EXISTS (SELECT FROM json_array_elements(findings) AS f WHERE f->>'repair' IS NOT NULL)"
 
 local mend = [[
   FOR finding IN
@@ -72,11 +85,15 @@ local function fill(template, place, values)
   return block.fill(template, values)
 end
 
--- Looks with a probe and complains; when `mending`, first carries out the repairs that the findings bring.
+-- Looks with a probe and complains; when `mending`, first carries out the repairs that the findings bring: "table" by
+-- the table's owner, "role" by whoever may.
 local function check(place, probe, arguments, code, mending)
-  local template = look .. (mending and mend .. "  IF FOUND THEN\n" .. look .. "  END IF;\n" or "") .. complain
-  local values = { probe = quote.dollar(guard.sql[probe]), arguments = arguments, code = quote.literal(code) }
-  return fill(template, place, values)
+  local parts = { look }
+  if mending == "table" then parts[#parts + 1] = own end
+  if mending then parts[#parts + 1] = mend .. "  IF FOUND THEN\n" .. look .. "  END IF;\n" end
+  parts[#parts + 1] = complain
+  return fill(table.concat(parts), place, { probe = quote.dollar(guard.sql[probe]), arguments = arguments,
+    code = quote.literal(code), and_needed = needed })
 end
 
 local function text_or_null(text)
@@ -118,6 +135,7 @@ local refuse_rows = [[
 local add_column = [[
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
                  WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+{own}
     BEGIN
       EXECUTE format('ALTER TABLE %s ADD COLUMN %I {type}{null}', target, {column});
 {refuse}
@@ -139,6 +157,7 @@ local fill_column = [[
 local forbid_null = [[
   IF NOT (SELECT attnotnull FROM pg_catalog.pg_attribute
           WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+{own}
     BEGIN
       EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', target, {column});
 {refuse}
@@ -152,8 +171,10 @@ local function inside_format(sql)
 end
 
 local function add_column_text(place, null)
-  return fill(add_column, place, { type = inside_format(place.type or place.default_type), null = null,
-    refuse = fill(refuse_rows, place, { condition = "true" }) })
+  return fill(add_column, place, {
+    own = fill(own, place, { and_needed = "" }), type = inside_format(place.type or place.default_type), null = null,
+    refuse = fill(refuse_rows, place, { condition = "true" }),
+  })
 end
 
 --- The first statement of ensure_tenant_column with rows to fill: the column is there, nullable if it is new.
@@ -170,8 +191,34 @@ end
 
 --- The column is there, filled and NOT NULL; on rows without a tenant it is refused, with their number.
 function M.ensure_column(place, is_there)
-  local forbid = fill(forbid_null, place, { refuse = fill(refuse_rows, place, { condition = "%I IS NULL" }) })
+  local forbid = fill(forbid_null, place, { own = fill(own, place, { and_needed = "" }),
+    refuse = fill(refuse_rows, place, { condition = "%I IS NULL" }) })
   return statement(place, is_there and "" or add_column_text(place, " NOT NULL"), forbid, column_check(place))
+end
+
+local refer = [[
+  IF NOT EXISTS (
+    SELECT FROM pg_catalog.pg_constraint c
+    JOIN pg_catalog.pg_attribute l ON l.attrelid = c.conrelid AND ARRAY[l.attnum] = c.conkey
+    JOIN pg_catalog.pg_attribute r ON r.attrelid = c.confrelid AND ARRAY[r.attnum] = c.confkey
+    WHERE c.contype = 'f' AND c.conrelid = target AND c.confrelid = to_regclass({referent})
+      AND l.attname = {column} AND r.attname = {remote}
+  ) THEN
+{own}
+    EXECUTE {alter};
+    changes := changes || format('foreign key to %s added', {referent});
+  END IF;
+]]
+
+--- The tenant column refers to the table of tenants; `key` has schema, table, column.
+function M.refer_column(place, key)
+  local referent = quote.qualified(key.schema, key.table)
+  local alter = ("ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s)"):format(
+    quote.qualified(place.schema, place.table), quote.ident(place.column), referent, quote.ident(key.column))
+  return statement(place, fill(refer, place, {
+    referent = quote.literal(referent), remote = quote.literal(key.column), alter = quote.literal(alter),
+    own = fill(own, place, { and_needed = "" }),
+  }))
 end
 
 local function index_check(place, wanted, mending)
@@ -185,7 +232,7 @@ function M.assert_indexes(place, wanted)
 end
 
 function M.ensure_indexes(place, wanted)
-  return statement(place, index_check(place, wanted, true))
+  return statement(place, index_check(place, wanted, "table"))
 end
 
 local function role_check(place, mending)
@@ -215,8 +262,8 @@ function M.assert_isolation(place)
 end
 
 function M.ensure_isolation(place)
-  return statement(place, column_check(place), role_check(place, true), isolation_check(place, true),
-    privilege_check(place, true))
+  return statement(place, column_check(place), role_check(place, "role"), isolation_check(place, "table"),
+    privilege_check(place, "table"))
 end
 
 local role_declarations = [[
@@ -235,7 +282,7 @@ function M.ensure_role(role, schema)
   local arguments = ("%s, to_regnamespace(%s)::oid"):format(quote.literal(role), name)
   local place = { table = schema, column = "" }
   return quote.block(block.fill(role_declarations, { schema = name })
-    .. check(place, "app_role", arguments, "ZD005", true) .. ending)
+    .. check(place, "app_role", arguments, "ZD005", "role") .. ending)
 end
 
 local drop = [[
