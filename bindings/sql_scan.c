@@ -36,6 +36,8 @@ static size_t character_size(const unsigned char *text, size_t left)
 static void fail(struct sql_scan *scan, const char *message, size_t length, size_t offset)
 {
     scan->message = strndup(message, length);
+    if (scan->message == NULL)
+        abort(); /* without a message the text would pass for empty */
     scan->offset = offset;
 }
 
