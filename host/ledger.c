@@ -34,10 +34,12 @@ static const char *const create_tables[] = {
 static const char insert_database[] =
     "INSERT INTO {s}.dmlua_database (service, environment, format) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING";
 
+#define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
 #define STATE_HINT "SET LOCAL, or put it back before the function ends"
 
 /* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
+   `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
    Functions are named with their schema, since a script may have changed search_path. */
 static const struct {
     struct db_host host;
@@ -53,37 +55,37 @@ static const struct {
                          " pg_catalog.set_config($1, '', true)"},
     [LEDGER_CHECK_ROWS] =
         {{LEDGER_CHECK_ROWS, ERROR_BUSY, "the database is not where the plan left it", BUSY_HINT, NULL},
-         "SELECT CAST(CASE"
+         "SELECT " RAISE("CASE"
          " WHEN r.rows <> CAST($1 AS text) THEN 'version rows (' || r.rows || '), expected (' || $1 || ')'"
          " WHEN p.done <> CAST($4 AS integer) THEN p.done || ' finished parts of ' || $2 || ', expected ' || $4"
-         " ELSE '1' END AS integer)"
+         " END")
          " FROM (SELECT coalesce(pg_catalog.string_agg(version_num, ', ' ORDER BY version_num COLLATE \"C\"),"
          " '') AS rows FROM {v}) r,"
          " (SELECT pg_catalog.count(*) AS done FROM {s}.dmlua_progress"
          " WHERE what = CAST($2 AS text) AND direction = CAST($3 AS text) AND tenant = '' AND state = 'done') p"},
     [LEDGER_CHECK_STATE] =
         {{LEDGER_CHECK_STATE, ERROR_MIGRATION, "the script has left the session changed", STATE_HINT, NULL},
-         "SELECT CAST(CASE"
+         "SELECT " RAISE("CASE"
          " WHEN current_user <> CAST($1 AS text) THEN 'current_user is ' || current_user || ', was ' || $1"
          " WHEN session_user <> CAST($2 AS text) THEN 'session_user is ' || session_user || ', was ' || $2"
          " WHEN pg_catalog.current_setting('role') <> CAST($3 AS text)"
          " THEN 'role is ' || pg_catalog.current_setting('role') || ', was ' || $3"
          " WHEN pg_catalog.current_setting('row_security') <> 'off' THEN 'row_security is on'"
          " WHEN pg_catalog.current_setting($4, true) <> '' THEN $4 || ' is set'"
-         " ELSE '1' END AS integer)"},
+         " WHEN pg_catalog.current_setting('dmlua.doors', true) NOT IN ('', '0')"
+         " THEN 'op.across_tenants has not put row security back'"
+         " END")},
     [LEDGER_VERSION_INSERT] = {{.slot = LEDGER_VERSION_INSERT}, "INSERT INTO {v} (version_num) VALUES ($1)"},
     [LEDGER_VERSION_UPDATE] =
         {{LEDGER_VERSION_UPDATE, ERROR_BUSY,
           "Online migration expected to match one row when updating the version table", BUSY_HINT, NULL},
          "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num = $2 RETURNING 1)"
-         " SELECT CAST(CASE WHEN pg_catalog.count(*) = 1 THEN '1'"
-         " ELSE pg_catalog.count(*) || ' found' END AS integer) FROM changed"},
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_VERSION_DELETE] =
         {{LEDGER_VERSION_DELETE, ERROR_BUSY,
           "Online migration expected to match one row when deleting from the version table", BUSY_HINT, NULL},
          "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
-         " SELECT CAST(CASE WHEN pg_catalog.count(*) = 1 THEN '1'"
-         " ELSE pg_catalog.count(*) || ' found' END AS integer) FROM changed"},
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
                        "INSERT INTO {s}.dmlua_ledger (run_id, kind, what, part, service, environment, tenant, client,"
                        " rows, sha256, outcome, reason, note, duration, who, started)"
@@ -109,19 +111,18 @@ static const struct {
         {{LEDGER_TENANT_LEAVE, ERROR_REFUSED,
           "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role",
           "leave both to tenants.each", NULL},
-         "SELECT CAST(CASE"
+         "SELECT " RAISE("CASE"
          " WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"
          " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"
          " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"
          " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off'"
-         " ELSE '1' END AS integer), pg_catalog.set_config('role', $4, true),"
+         " END") ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
     [LEDGER_INDEX_VALID] =
         {{LEDGER_INDEX_VALID, ERROR_MIGRATION, "the index is not there or not valid",
           "drop it with DROP INDEX CONCURRENTLY and run again", NULL},
-         "SELECT CAST(CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_index"
-         " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN '1'"
-         " ELSE 'index ' || $1 || ' is not valid' END AS integer)"},
+         "SELECT " RAISE("CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index"
+         " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN $1 || ' is not valid' END") ""},
     [LEDGER_RESET] = {{.slot = LEDGER_RESET}, "RESET ALL"},
     /* A long run must not be ended for idling, and must end soon when its client has died. The first two
        came with PostgreSQL 14. */

@@ -150,6 +150,35 @@ describe("a step with parts", function()
     assert.are.same({}, progress(db))
   end)
 
+  it("killed between two parts is finished by the next run, which repeats none", function()
+    local db = helper.database()
+    local folder = project(db, [[
+      op.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+      op.get_context():autocommit_block(function() op.execute("VACUUM t") end)
+      op.execute("SELECT pg_advisory_xact_lock(1)") -- held by the spec
+      op.execute("INSERT INTO t VALUES (2)")
+    ]])
+    local connection = helper.connect(db.postgres)
+    connection:exec("SELECT pg_advisory_lock(1)")
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()") == "1"
+    end)
+    running.kill("KILL")
+    running.wait()
+    connection:exec("SELECT pg_advisory_unlock(1)")
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'owner' AND datname = current_database()") == "0"
+    end)
+    assert.are.equal("1", helper.value(db, "SELECT string_agg(a::text, ',' ORDER BY a) FROM t"))
+    assert.are.same({ { part = "1", state = "done" }, { part = "2", state = "done" } }, progress(db))
+    assert.are.equal("1,2", helper.value(db, "SELECT string_agg(part::text, ',' ORDER BY id) FROM dmlua_ledger"))
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.equal("1,2", helper.value(db, "SELECT string_agg(a::text, ',' ORDER BY a) FROM t"))
+    assert.are.equal("abcd", helper.value(db, "SELECT version_num FROM alembic_version"))
+  end)
+
   it("cannot be cut inside a transaction that is the whole run's", function()
     local db = helper.database()
     local folder = helper.project { database = db, versions = { revision(concurrently) },

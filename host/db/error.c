@@ -69,6 +69,17 @@ static void read_fields(const PGresult *result, struct error *error)
         error->position = atoi(position);
 }
 
+/* What a raising statement of the host says stands between "dmlua[" and "]", whatever language the server speaks. */
+static void read_sentence(const char *message, struct error *error)
+{
+    const char *start = strstr(message, "dmlua[");
+    const char *end = strrchr(message, ']');
+    if (start != NULL && end > start)
+        error_text(&error->detail, "%.*s", (int)(end - start - 6), start + 6);
+    else
+        error_text(&error->detail, "%s", message);
+}
+
 void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -85,7 +96,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
         message = PQresultErrorMessage(result);
     if (host != NULL && host->failure != NULL && strcmp(sqlstate, "22P02") == 0) {
         error_set(error, host->kind, "%s", host->failure);
-        error_text(&error->detail, "%s", message);
+        read_sentence(message, error);
         error_text(&error->hint, host->hint ? "%s" : NULL, host->hint);
         read_origin(statement, error);
         return;

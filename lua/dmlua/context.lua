@@ -13,6 +13,9 @@ function M.new(step)
   function context.autocommit_block(...)
     local given = arguments.read("context.autocommit_block", { { "fn", "function" } }, ...)
     if step.in_autocommit then arguments.fail("context.autocommit_block", "stands inside another one") end
+    if (step.open_doors or 0) > 0 then
+      arguments.fail("context.autocommit_block", "stands inside op.across_tenants, which must end in the transaction it began in")
+    end
     bind:autocommit(function()
       step.in_autocommit = true
       local _ <close> = setmetatable({}, { __close = function() step.in_autocommit = false end })

@@ -33,6 +33,8 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM set_config({setting}, unforced::text, true);
+  -- how many are open: the engine commits nothing while one is, however the script left it
+  PERFORM set_config('dmlua.doors', (coalesce(nullif(current_setting('dmlua.doors', true), ''), '0')::int + 1)::text, true);
 END
 ]]
 
@@ -60,6 +62,7 @@ BEGIN
     END IF;
   END LOOP;
   PERFORM set_config({setting}, '', true);
+  PERFORM set_config('dmlua.doors', (current_setting('dmlua.doors')::int - 1)::text, true);
 END
 ]]
 
@@ -122,7 +125,9 @@ function M.of(step)
       names = quote.literal(table.concat(texts, ", ")) }
     bind:send(block.statement(opening, values), nil, file, line)
     mark(texts)
+    step.open_doors = (step.open_doors or 0) + 1
     fn()
+    step.open_doors = step.open_doors - 1
     bind:send(block.statement(closing, values), nil, file, line)
   end
 
