@@ -46,6 +46,11 @@ describe("the command line", function()
     has(usage_error "upgrde head", "unknown verb 'upgrde' (did you mean 'upgrade'?)")
   end)
 
+  it("says of a verb that is to come that it is not there yet", function()
+    has(usage_error "validate isolation", "the verb 'validate' is not there yet")
+    has(usage_error "check", "the verb 'check' is not there yet")
+  end)
+
   it("refuses a line without a verb and says how to list them", function()
     has(usage_error "", "no verb given")
     has(usage_error "-q", "`dmlua --help` lists the verbs")

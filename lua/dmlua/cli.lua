@@ -70,12 +70,14 @@ local function show_versions()
   return 0
 end
 
+local function verb_problem(name)
+  if not name then return "no verb given" end
+  if verbs.is_later(name) then return ("the verb '%s' is not there yet"):format(name) end
+  return ("unknown verb '%s'%s"):format(name, errors.suggestion(name, verbs.names()))
+end
+
 local function unknown_verb(name)
-  errors.raise {
-    kind = "usage",
-    message = name and ("unknown verb '%s'%s"):format(name, errors.suggestion(name, verbs.names())) or "no verb given",
-    hint = "`dmlua --help` lists the verbs",
-  }
+  errors.raise { kind = "usage", message = verb_problem(name), hint = "`dmlua --help` lists the verbs" }
 end
 
 -- Is one of these flags among the words? Nothing after "--" is a flag.
