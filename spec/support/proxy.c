@@ -274,12 +274,16 @@ static void read_option(const char *option)
     options.cut_after = options.cut_after || strncmp(option, "cut-after=", 10) == 0;
 }
 
+/* The socket gets its name when it can be connected to: whoever starts the proxy waits for the name. */
 static int listen_at(const char *path)
 {
-    struct sockaddr_un address = address_of(path);
+    char early[sizeof(struct sockaddr_un)];
+    struct sockaddr_un address;
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(early, sizeof early, "%s~", path);
+    address = address_of(early);
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(listener, 64) != 0)
+        listen(listener, 64) != 0 || rename(early, path) != 0)
         fail(path);
     return listener;
 }
