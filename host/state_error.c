@@ -89,12 +89,17 @@ static void read_fields(lua_State *L, struct error *error)
 /* The value at 1 → error. */
 static void read_value(lua_State *L, struct error *error)
 {
-    if (is_ours(L, 1))
+    if (is_ours(L, 1)) {
         read_fields(L, error);
-    else if (lua_isnil(L, 1))
-        error_set(error, ERROR_MIGRATION, "error(nil)");
-    else
-        error_set(error, ERROR_MIGRATION, "%s", luaL_tolstring(L, 1, NULL)); /* may run an author's __tostring */
+    } else if (lua_isstring(L, 1)) {
+        error_set(error, ERROR_MIGRATION, "%s", lua_tostring(L, 1));
+    } else if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+        error_set(error, ERROR_MIGRATION, "%s", luaL_tolstring(L, 1, NULL)); /* runs what an author may have written */
+    } else if (lua_istable(L, 1) && get_field(L, "message") == LUA_TSTRING) {
+        error_set(error, ERROR_MIGRATION, "%s", lua_tostring(L, -1));
+    } else {
+        error_set(error, ERROR_MIGRATION, "(error object is a %s value)", luaL_typename(L, 1)); /* Lua's own words */
+    }
 }
 
 /* The error that the innermost state_call fills. */
@@ -201,9 +206,10 @@ static void put_number(lua_State *L, const char *name, int number)
     lua_setfield(L, -2, name);
 }
 
-/* [-0, +1] */
-static void push_fields(lua_State *L, struct error *error)
+/* The struct error at 1 → an error table. */
+static int push_fields(lua_State *L)
 {
+    struct error *error = lua_touserdata(L, 1);
     int i;
     lua_createtable(L, 0, TEXTS + 4);
     put_text(L, "kind", error_kind_name(error->kind));
@@ -213,11 +219,14 @@ static void push_fields(lua_State *L, struct error *error)
     put_number(L, "line", error->line);
     put_number(L, "position", error->position);
     luaL_setmetatable(L, METATABLE);
+    return 1;
 }
 
 int state_raise(lua_State *L, struct error *error)
 {
-    push_fields(L, error);
+    lua_pushcfunction(L, push_fields);
+    lua_pushlightuserdata(L, error);
+    lua_pcall(L, 1, 1, 0); /* without memory, that is what is raised */
     error_clear(error);
     return lua_error(L);
 }

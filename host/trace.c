@@ -81,13 +81,50 @@ static void find_place(lua_State *stack, struct error *error)
         take_frame_place(error, &nearest);
 }
 
-static void print_frame(FILE *out, const lua_Debug *frame)
+/* [-0, +1] The globals of the function at the top: a table, or nil. */
+static void push_globals(lua_State *stack)
 {
+    const char *name;
+    int i;
+    for (i = 1; (name = lua_getupvalue(stack, -1, i)) != NULL; i++) {
+        if (strcmp(name, "_ENV") == 0)
+            return;
+        lua_pop(stack, 1);
+    }
+    lua_pushnil(stack);
+}
+
+/* The global that holds the frame's function, as `upgrade` does when it is called from outside of Lua; or null. The
+   name lives as long as the global. */
+static const char *global_name(lua_State *stack, lua_Debug *frame)
+{
+    const char *name = NULL;
+    int top = lua_gettop(stack);
+    if (!lua_checkstack(stack, 5))
+        return NULL;
+    lua_getinfo(stack, "f", frame);
+    push_globals(stack);
+    if (lua_istable(stack, -1))
+        lua_pushnil(stack);
+    while (name == NULL && lua_istable(stack, top + 2) && lua_next(stack, top + 2) != 0) {
+        if (lua_type(stack, -2) == LUA_TSTRING && lua_rawequal(stack, -1, top + 1))
+            name = lua_tostring(stack, -2);
+        lua_pop(stack, 1);
+    }
+    lua_settop(stack, top);
+    return name;
+}
+
+static void print_frame(FILE *out, lua_State *stack, lua_Debug *frame)
+{
+    const char *global = frame->name == NULL && *frame->what == 'L' ? global_name(stack, frame) : NULL;
     fprintf(out, "\n%s:", is_file(frame) ? frame->source + 1 : frame->short_src);
     if (frame->currentline > 0)
         fprintf(out, "%d:", frame->currentline);
     if (*frame->what == 'm')
         fprintf(out, " at top level");
+    else if (global != NULL)
+        fprintf(out, " in function '%s'", global);
     else if (frame->name != NULL)
         fprintf(out, " in %s '%s'", *frame->namewhat == 'm' ? frame->namewhat : "function", frame->name);
     else
@@ -111,7 +148,7 @@ static char *make_traceback(lua_State *stack)
         if (shown++ == 0)
             fputs("traceback:", out);
         if (shown <= SHOWN)
-            print_frame(out, &frame);
+            print_frame(out, stack, &frame);
         else
             fputs("\n…", out);
     }

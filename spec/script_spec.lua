@@ -202,7 +202,10 @@ local function outer(t)
   table.sort(list, function() local size = shapes.area(t) return size end)
 end
 pcall(error)
-outer {}
+function start()
+  outer { print }
+end
+("a"):gsub("a", start)
 ]] }, { files = { ["lib/shapes.lua"] = "local M = {}\nfunction M.area(t)\n  return t.size.x\nend\nreturn M\n" } })
     assert.equal([[
 FAILED: attempt to index a nil value (field 'size')
@@ -212,7 +215,8 @@ FAILED: attempt to index a nil value (field 'size')
   lib/shapes.lua:3: in function 'area'
   versions/a.lua:5: in the function of line 5
   versions/a.lua:5: in function 'outer'
-  versions/a.lua:8: at top level
+  versions/a.lua:9: in function 'start'
+  versions/a.lua:11: at top level
 ]], result.err)
     assert.equal(1, result.code)
   end)

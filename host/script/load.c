@@ -214,6 +214,7 @@ static int read_all(lua_State *L)
     lua_replace(L, 1);
     lua_newthread(L);
     while (tree->count < tree->name_count) {
+        limit_check(L);
         script = &tree->scripts[tree->count];
         error_text((char **)&script->path, "%s/%s", tree->versions, tree->names[tree->count]);
         tree->count++;
