@@ -1,27 +1,10 @@
 #include <lauxlib.h>
 #include <stdio.h>
-#include <string.h>
 
+#include "host/hide.h"
 #include "host/report.h"
 #include "host/signal.h"
 #include "host/state.h"
-
-/* Everybody on the machine can read a process's arguments: a URL that may hold a password is written over. */
-static void hide_urls(int argc, char **argv)
-{
-    static const char option[] = "--url";
-    const size_t size = sizeof option - 1;
-    int i;
-    for (i = 1; i < argc; i++) {
-        char *url = NULL;
-        if (strcmp(argv[i], option) == 0)
-            url = argv[++i]; /* the null at the end, if nothing follows */
-        else if (strncmp(argv[i], option, size) == 0 && argv[i][size] == '=')
-            url = argv[i] + size + 1;
-        if (url != NULL)
-            memset(url, '*', strlen(url));
-    }
-}
 
 /* [-2, +1] Runs the command line: argv as a light userdata, argc. Returns the exit code. */
 static int run(lua_State *L)
@@ -34,7 +17,7 @@ static int run(lua_State *L)
         lua_pushstring(L, argv[i]);
         lua_rawseti(L, -2, i);
     }
-    hide_urls(argc, argv);
+    hide_arguments(argc, argv);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "dmlua.cli");
     lua_call(L, 1, 1);
@@ -60,6 +43,8 @@ int main(int argc, char **argv)
     if (state_call(L, 2, 1, &error) == 0) {
         status = (int)lua_tointeger(L, -1);
     } else {
+        hide_passwords(error.message); /* it may quote what was typed in a wrong place */
+        hide_passwords(error.detail);
         report_error(&error);
         status = error_exit_code(error.kind);
         error_clear(&error);

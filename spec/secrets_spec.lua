@@ -165,6 +165,18 @@ describe("a URL that cannot be read", function()
     end)
   end
 
+  it("or stands in a wrong place of the command line shows no piece of a password either", function()
+    local url, conninfo = "postgresql://u:mArk3r@mArk3r@h/d", "host=h password='mArk3r \\' mArk3r'"
+    for _, words in ipairs {
+      { url }, { conninfo }, { "upgrade", "--ulr", url }, { "upgrade", "head", url }, { "current", "--service", url },
+      { "current", "--env", conninfo }, { "current", "-c", url }, { "upgrade", url, "--url", "host=/nowhere" },
+    } do
+      local result = helper.dmlua(words, { cwd = folder })
+      silent(result.out .. result.err, table.concat(words, " "))
+      assert.is_true(result.code == 2 or result.code == 5)
+    end
+  end)
+
   it("is a broken line of the ini, and its text is not shown", function()
     for _, line in ipairs {
       "url postgresql;//u;mArk3r@h", "//u mArk3r@h = x", "url = postgresql://u:mArk3r%40x@h", "mArk3r word: x",

@@ -150,8 +150,8 @@ static int service_unknown(const struct config *config, const char *name, const 
     if (list != NULL)
         error_text(&error->hint, "the services of %s are %s", config->file.shown, list);
     else
-        error_text(&error->hint, "%s names no services; write `services = %s` in [%s]", config->file.shown,
-                   name, config->dmlua ? "dmlua" : "alembic");
+        error_text(&error->hint, "%s names no services; write `services = NAME…` in [%s]", config->file.shown,
+                   config->dmlua ? "dmlua" : "alembic");
     free(list);
     return -1;
 }
