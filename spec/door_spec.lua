@@ -153,6 +153,13 @@ describe("op.across_tenants", function()
       assert.is_true(owner:exec("SELECT convalidated AS v FROM pg_constraint WHERE conname = 'fk'").rows[1].v)
     end)
 
+    it("a new table may refer to one whose row security is forced, without the door", function()
+      local message, bind = run(owner, [[op.create_table("parted", sa.Column("id", sa.Integer,
+        sa.ForeignKey("customers.id")))]])
+      assert.is_nil(message)
+      assert.same({}, bind.marks)
+    end)
+
     it("so is the foreign key of an added column, and of a partitioned table", function()
       assert.is_nil((run(owner, [[
         op.add_column("child", sa.Column("other_id", sa.Integer, sa.ForeignKey("customers.id")))

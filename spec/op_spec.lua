@@ -243,6 +243,9 @@ describe("op", function()
       { [[op.rename_table("t", ("x"):rep(64))]], "has 64 bytes" },
       { [[op.drop_index("i")]] },
       { [[op.x = 1]], "op.x cannot be set" },
+      { [[op:drop_table("t")]], "op.drop_table: is called with a dot, not with a colon" },
+      { [[op.drop_table("t", nil)]] },
+      { [[op.drop_table(nil, nil)]], "op.drop_table: table_name is missing" },
       { [[sa.String = 1]], "sa.String cannot be set" },
     }
     for _, mistake in ipairs(mistakes) do

@@ -210,9 +210,21 @@ local function read_positional(directive, signature, count, values, into)
   end
 end
 
+-- op:create_table(…) would hand `op` itself over as the first argument.
+local function check_dot(directive, first)
+  local module = directive:match("^(%w+)%.")
+  if module and type(first) == "table" and getmetatable(first) == module then
+    M.fail(directive, "is called with a dot, not with a colon")
+  end
+end
+
 --- What was given, as one fresh table: parameters and options by name, what follows them as a list.
 function M.read(directive, signature, ...)
   local count, values, into = select("#", ...), { ... }, {}
+  check_dot(directive, values[1])
+  if not signature.list then
+    while count > 0 and values[count] == nil do count = count - 1 end
+  end
   local options = count > 0 and is_options(signature, count, values[count]) and values[count]
   read_positional(directive, signature, options and count - 1 or count, values, into)
   if options then read_options(directive, signature, options, into) end
