@@ -7,6 +7,7 @@
 #include "host/api/bind.h"
 #include "host/config.h"
 #include "host/tenant.h"
+#include "host/trace.h"
 #include "host/txn.h"
 
 static struct origin step_origin(const struct step *step)
@@ -431,8 +432,10 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
         rc = -1;
     if (rc == 0)
         rc = finish(&step, error);
-    if (rc != 0)
+    if (rc != 0) {
+        trace_source(error);
         fail(&step, error);
+    }
     bind_close(L, &step);
     recorder_close(&step.recorder);
     error_clear(&step.failure);

@@ -254,3 +254,47 @@ FAILED: attempt to index a nil value (field 'size')
     assert.equal(1, result.code)
   end)
 end)
+
+describe("a statement that the server refuses", function()
+  it("shows the line that wrote it, also when nothing has waited for it", function()
+    local folder = helper.project { database = helper.database(), versions = { { revision = "a",
+      upgrade = '  op.execute("SELECT 1")\n  op.execute("SELECT nothing")\n  op.execute("SELECT 2")' } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.matches("\n  at versions/a.lua:12\n     12 |   op.execute%(\"SELECT nothing\"%)\n", result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("has failed its step, whatever the script catches", function()
+    local folder = helper.project { database = helper.database(), versions = { { revision = "a", upgrade = [[
+      local ok, e = pcall(function() return op.get_bind():execute("SELECT nothing") end)
+      assert(not ok and tostring(e):find("nothing") and e.sqlstate == "42703")
+      print("went on")]] } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.matches("went on", result.err)
+    assert.matches('FAILED: column "nothing" does not exist', result.err, 1, true)
+    assert.matches("\n  at versions/a.lua:11\n     11 | ", result.err)
+    assert.equal(1, result.code)
+  end)
+
+  it("of a file that was changed while dmlua ran is not sent", function()
+    local folder = helper.project { database = helper.database(), versions = {
+      { revision = "a", upgrade = 'op.execute("SELECT pg_sleep(1)") op.get_bind():execute("SELECT 1")' },
+      { revision = "b", down = "a" } } }
+    local running = helper.start("upgrade head", { cwd = folder })
+    helper.eventually(function() return running.err():find "Running upgrade  %-> a" end)
+    helper.write(folder .. "/versions/b.lua", 'revision = "b" down_revision = "a" function upgrade() end')
+    local result = running.wait(30)
+    assert.matches("FAILED: versions/b.lua was changed while dmlua was running", result.err)
+    assert.equal(2, result.code)
+  end)
+
+  it("is not reached where a function that the plan needs is missing", function()
+    local folder = helper.project { database = helper.database(), versions = {
+      ["a.lua"] = 'revision = "a" function upgrade() op.execute("SELECT 1") end',
+      ["b.lua"] = 'revision = "b" down_revision = "a" function downgrade() end' } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.matches("FAILED: versions/b.lua has no function upgrade%(%)", result.err)
+    assert.not_matches("Running upgrade", result.err)
+    assert.equal(2, result.code)
+  end)
+end)
