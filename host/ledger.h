@@ -14,7 +14,6 @@ struct ledger {
     char *table;       /* its bare name */
     bool has_version;  /* the version table exists */
     bool has_tables;   /* dmlua's tables exist */
-    int width;         /* characters that a version row holds; 0: any number */
     char *user;        /* current_user, */
     char *session;     /* session_user */
     char *role;        /* and the setting `role` at the start */

@@ -41,23 +41,48 @@ static size_t character_count(const char *text)
     return count;
 }
 
-/* Alembic's column holds 32 characters; a longer id must not fail in the middle of a run. */
-static int check_width(const struct run *run, const struct graph_plan *plan, struct error *error)
+/* The longest id that the plan writes into the version table; null: it writes none. */
+static const char *longest_id(const struct graph_plan *plan)
 {
-    const struct ledger *ledger = run->ledger;
+    const char *longest = NULL;
     size_t i, j;
-    for (i = 0; ledger->width > 0 && i < plan->step_count; i++)
+    for (i = 0; i < plan->step_count; i++)
         for (j = 0; j < plan->steps[i].insert_count; j++) {
             const char *id = plan->steps[i].inserts[j];
-            if (character_count(id) <= (size_t)ledger->width)
-                continue;
-            error_set(error, ERROR_USAGE, "revision id '%s' has %zu characters, but %s.%s holds %d", id, character_count(id),
-                      ledger->schema, ledger->table, ledger->width);
-            error_text(&error->hint, "ALTER TABLE %s.%s ALTER COLUMN version_num TYPE varchar(255), or give a shorter id",
-                       ledger->schema, ledger->table);
-            return -1;
+            if (longest == NULL || character_count(id) > character_count(longest))
+                longest = id;
         }
-    return 0;
+    return longest;
+}
+
+enum { ALEMBIC_WIDTH = 32 };
+
+/* Alembic's column holds 32 characters, unless somebody has widened it; a longer id must not fail in the middle of a run. */
+static int check_width(const struct run *run, const struct graph_plan *plan, struct error *error)
+{
+    struct ledger *ledger = run->ledger;
+    const char *id = longest_id(plan);
+    const char *values[2] = {ledger->schema, ledger->table};
+    PGresult *result;
+    size_t width;
+    if (id == NULL || character_count(id) <= ALEMBIC_WIDTH)
+        return 0;
+    result = ledger_query(ledger,
+                          "SELECT atttypmod - 4 FROM pg_catalog.pg_attribute WHERE attname = 'version_num' AND atttypmod > 4"
+                          " AND attrelid = pg_catalog.to_regclass("
+                          "pg_catalog.format('%I.%I', CAST($1 AS text), CAST($2 AS text)))",
+                          2, values, error);
+    if (result == NULL)
+        return -1;
+    width = PQntuples(result) > 0 ? strtoul(PQgetvalue(result, 0, 0), NULL, 10) : 0; /* 0: any number */
+    PQclear(result);
+    if (width == 0 || character_count(id) <= width)
+        return 0;
+    error_set(error, ERROR_USAGE, "revision id '%s' has %zu characters, but %s.%s holds %zu", id, character_count(id),
+              ledger->schema, ledger->table, width);
+    error_text(&error->hint, "ALTER TABLE %s.%s ALTER COLUMN version_num TYPE varchar(255), or give a shorter id",
+               ledger->schema, ledger->table);
+    return -1;
 }
 
 static int drop_parts(struct run *run, struct error *error)
