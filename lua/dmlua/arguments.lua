@@ -147,6 +147,11 @@ kinds.match = choice("FULL", "PARTIAL", "SIMPLE")
 kinds.on_commit = choice("DROP", "DELETE ROWS", "PRESERVE ROWS", "DELETE_ROWS", "PRESERVE_ROWS")
 kinds.constraint_type = choice("FOREIGNKEY", "PRIMARY", "UNIQUE", "CHECK")
 
+function kinds.autoincrement(value)
+  if type(value) == "boolean" or value == "auto" or value == "ignore_fk" then return value end
+  return nil, 'true, false, "auto" or "ignore_fk"'
+end
+
 function kinds.word(value)
   if type(value) == "string" and value:find("^[%a_][%w_]*$") then return value end
   return nil, "a word"

@@ -21,7 +21,7 @@ local column = {
   { "name", "name" }, { "type", "type" },
   list = "column_item",
   options = { nullable = "boolean", primary_key = "boolean", server_default = "default", index = "boolean",
-    unique = "boolean", comment = "string", autoincrement = "any" },
+    unique = "boolean", comment = "string", autoincrement = "autoincrement" },
 }
 for name, kind in pairs(client_side) do column.options[name] = kind end
 

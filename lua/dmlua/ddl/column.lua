@@ -1,6 +1,7 @@
 -- Columns: record → the text that stands in CREATE TABLE and behind ADD COLUMN, as SQLAlchemy orders it. Pure.
 
 local constraint = require "dmlua.ddl.constraint"
+local errors = require "dmlua.errors"
 local expression = require "dmlua.ddl.expression"
 local quote = require "dmlua.quote"
 
@@ -12,6 +13,10 @@ local serials = { integer = "SERIAL", smallint = "SMALLSERIAL", bigint = "BIGSER
 --- Does SQLAlchemy count this column of a primary key up by itself ("autoincrement")? `alone`: it is the whole key.
 function M.counts_up(column, alone)
   local wanted = column.autoincrement
+  if wanted == true and not serials[column.type.affinity] then
+    local message = ("column %s: autoincrement = true needs an integer type, not %s"):format(column.name, column.type.sql)
+    errors.raise { kind = "migration", message = message }
+  end
   if not serials[column.type.affinity] or column.identity or wanted == false then return false end
   if wanted == true then return true end
   if not alone or column.server_default ~= nil or column.ignored == "default" then return false end
