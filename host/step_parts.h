@@ -1,0 +1,18 @@
+#ifndef DMLUA_STEP_PARTS_H
+#define DMLUA_STEP_PARTS_H
+
+#include "host/step.h"
+
+/* A step's parts: how one is opened, closed with its row in dmlua_progress, found again by a rerun. For host/step.c. */
+
+/* An origin that names the step's revision alone. */
+struct origin step_origin(const struct step *step);
+/* Sends the check that raises unless the session is as it was at BEGIN. */
+void step_send_state_check(struct step *step);
+/* Commits the open part, if there is one, with its progress row; a part of an earlier run is only compared. */
+int step_close_part(struct step *step, struct error *error);
+/* Carries out a statement that refuses a transaction block, as a part of its own. */
+int step_run_alone(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
+                   struct error *error);
+
+#endif
