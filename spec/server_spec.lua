@@ -57,6 +57,10 @@ local function as_postgres(folder, query)
   return ask(folder, query, { "--service", "management", "--role", "postgres" })
 end
 
+local function shell(text)
+  return helper.run("/bin/sh", { "-c", text })
+end
+
 local function alive(pid)
   return helper.run("/bin/kill", { "-0", tostring(pid) }).code == 0
 end
@@ -135,6 +139,16 @@ describe("the local server", function()
       .. "|| datctype FROM pg_database WHERE datname = current_database()"))
     assert.equal("on on", as_postgres(folder,
       "SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')"))
+  end)
+
+  it("leaves a setting alone that somebody made by ALTER SYSTEM", function()
+    as_postgres(folder, "ALTER SYSTEM SET fsync = off") -- which makes the rest of this file faster, too
+    as_postgres(folder, "SELECT pg_reload_conf()")
+    start(folder)
+    assert.equal("off", helper.eventually(function()
+      local value = as_postgres(folder, "SHOW fsync")
+      return value == "off" and value
+    end))
   end)
 
   it("gives each service a database that belongs to a plain migrator", function()
@@ -297,9 +311,8 @@ describe("the local server", function()
 
   it("leaves a wait for another dmlua at Ctrl-C with 130", function()
     local lock = helper.quote(folder .. "/.dmlua/server.lock")
-    local pids = helper.folder() .. "/pids"
-    os.execute(("flock -o %s sleep 20 >/dev/null 2>&1 & echo $! >%s"):format(lock, pids))
-    helper.eventually(function() return not os.execute("flock -n " .. lock .. " true") end)
+    local holder = shell("flock -o " .. lock .. " sleep 20 >/dev/null 2>&1 & echo $!").out
+    helper.eventually(function() return shell("flock -n " .. lock .. " true").code == 1 end)
     local run = helper.start({ "server", "start" }, { cwd = folder })
     helper.eventually(function()
       local descriptors = helper.run("/bin/ls", { "-l", ("/proc/%d/fd"):format(run.pid) }).out
@@ -307,7 +320,7 @@ describe("the local server", function()
     end)
     run.kill("INT")
     local result = run.wait(10)
-    os.execute(("read pid <%s; pkill -P $pid; kill $pid 2>/dev/null"):format(pids))
+    shell("kill " .. holder)
     assert.equal(130, result.code)
     assert.matches("interrupted while waiting for another dmlua", result.err, 1, true)
   end)
@@ -371,7 +384,7 @@ describe("a local server that cannot be made", function()
   -- Mounts happen in a namespace of their own, so that the machine does not notice.
   local function refused(before, message, hint)
     local folder = project(helper.folder(), "[dmlua]\nurl = local:\nenvironment = development\n")
-    local words = { "/bin/sh", "-c", before .. " && exec " .. helper.quote(helper.program) .. " server start" }
+    local words = { "/bin/sh", "-c", before .. " && " .. helper.quote(helper.program) .. " server start" }
     if can_mount then words = { "/usr/bin/unshare", "-m", table.unpack(words) } end
     local result = helper.run(table.remove(words, 1), words, { cwd = folder })
     assert.equal(5, result.code, result.err)
@@ -381,7 +394,7 @@ describe("a local server that cannot be made", function()
 
   if not root then
     it("names the folder that cannot be written", function()
-      refused("chmod 555 .", "cannot make the local server's folder ", "or give url = the address of a running server")
+      refused("chmod 555 . && trap 'chmod 755 .' EXIT", "cannot make the local server's folder ", "or give url = the address of a running server")
     end)
   end
   if not can_mount then return end
