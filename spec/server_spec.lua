@@ -278,6 +278,7 @@ describe("the local server", function()
     local socket = status(folder).socket
     lfs.mkdir(socket)
     helper.run("/bin/chmod", { "755", socket })
+    if root then helper.run("/bin/chown", { "postgres", socket }) end
     local result = server(folder, { "start" })
     lfs.rmdir(socket)
     assert.equal(5, result.code)
@@ -294,6 +295,7 @@ describe("the local server", function()
     assert.equal(5, result.code)
     assert.matches("was made by PostgreSQL 12, and there is no PostgreSQL 12 server", result.err, 1, true)
     assert.matches("apt-get install postgresql-12", result.err, 1, true)
+    assert.matches([[it'\''s "ours"/.dmlua/data')]], result.err, 1, true)
   end)
 
   it("shows the end of its own log when it does not start", function()

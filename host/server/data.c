@@ -42,13 +42,16 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 static int remove_unready(const struct place *place, struct error *error)
 {
     struct stat info;
+    char *unready;
     if (lstat(place->unready, &info) != 0)
         return 0;
     if (nftw(place->unready, remove_one, REMOVE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS) == 0)
         return 0;
     error_set(error, ERROR_CONNECTION, "cannot remove the half-made data folder %s: %s", place->unready,
               strerror(errno));
-    error_text(&error->hint, "remove it: rm -r '%s'", place->unready);
+    unready = place_quote(place->unready);
+    error_text(&error->hint, "remove it: rm -r %s", unready);
+    free(unready);
     return -1;
 }
 
@@ -132,15 +135,17 @@ static int fill(const struct place *place, const char *programs, struct error *e
 
 static int unfit(const struct place *place, int major, struct error *error)
 {
+    char *data = place_quote(place->data);
     if (major == 0) {
         error_set(error, ERROR_CONNECTION, "%s is not a PostgreSQL data folder: it has no PG_VERSION", place->data);
-        error_text(&error->hint, "look what it holds and remove it (rm -r '%s'); a new one is made then", place->data);
+        error_text(&error->hint, "look what it holds and remove it (rm -r %s); a new one is made then", data);
     } else {
         error_set(error, ERROR_CONNECTION, "the local server's data in %s was made by PostgreSQL %d, and there is no "
                   "PostgreSQL %d server on this machine", place->data, major, major);
         error_text(&error->hint, "install it (apt-get install postgresql-%d), or, when its data may go, remove the "
-                   "folder (rm -r '%s'): the next run makes a new one", major, place->data);
+                   "folder (rm -r %s): the next run makes a new one", major, data);
     }
+    free(data);
     return -1;
 }
 

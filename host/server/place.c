@@ -175,6 +175,7 @@ int place_check(const struct place *place, struct error *error)
 {
     struct stat info;
     struct passwd *owner;
+    char *root;
     if (stat(place->root, &info) != 0 || !S_ISDIR(info.st_mode))
         return cannot_make(place, place->root, ENOTDIR, error);
     if (info.st_uid == geteuid())
@@ -182,8 +183,10 @@ int place_check(const struct place *place, struct error *error)
     owner = getpwuid(info.st_uid);
     error_set(error, ERROR_CONNECTION, "the local server's folder %s belongs to user %s, not to %s", place->root,
               owner != NULL ? owner->pw_name : "another", place->user.other ? "root" : place->user.name);
+    root = place_quote(place->root);
     error_text(&error->hint, "run dmlua as that user, or stop the server as that user (dmlua server stop) and remove the "
-               "folder: rm -r '%s'", place->root);
+               "folder: rm -r %s", root);
+    free(root);
     return -1;
 }
 
@@ -236,6 +239,21 @@ void place_explain_disk(const struct place *place, struct error *error)
     if (megabytes < FULL_DISK_MB)
         error_text(&error->hint, "the disk that holds %s has %llu MB left and a new server needs about 60: make room "
                    "and run this again", path, megabytes);
+}
+
+char *place_quote(const char *path)
+{
+    char *quoted = malloc(4 * strlen(path) + 3), *end = quoted;
+    if (quoted == NULL)
+        abort();
+    *end++ = '\'';
+    for (; *path != '\0'; path++) {
+        if (*path == '\'')
+            end = stpcpy(end, "'\\'");
+        *end++ = *path;
+    }
+    strcpy(end, "'");
+    return quoted;
 }
 
 char *place_file_tail(const char *path)

@@ -49,6 +49,9 @@ void place_explain_disk(const struct place *place, struct error *error);
 /* Becomes the server's user for good; for a child before exec. Returns -1 with errno. */
 int place_become_user(const struct place_user *user);
 
+/* A path as one word for the shell, for the commands that hints name. Owned. */
+char *place_quote(const char *path);
+
 /* The last lines of a text file, owned; empty when there is none. */
 char *place_file_tail(const char *path);
 

@@ -124,13 +124,14 @@ int postmaster_await(const struct place *place, struct postmaster *found, struct
 
 static int cannot_start(const struct place *place, const char *why, struct error *error)
 {
-    char *tail = place_file_tail(place->log);
+    char *tail = place_file_tail(place->log), *data = place_quote(place->data);
     error_set(error, ERROR_CONNECTION, "the local server in %s does not start: %s", place->data, why);
     if (tail[0] != '\0')
         error_text(&error->detail, "%s", tail);
-    error_text(&error->hint, "its log is %s; when its data may go, remove the folder (rm -r '%s') and it is made anew",
-               place->log, place->data);
+    error_text(&error->hint, "its log is %s; when its data may go, remove the folder (rm -r %s) and it is made anew",
+               place->log, data);
     place_explain_disk(place, error);
+    free(data);
     free(tail);
     return -1;
 }
