@@ -118,6 +118,19 @@ describe("guards", function()
       end
     end)
 
+    it("does not depend on settings of the session", function()
+      owner:exec "SET standard_conforming_strings = off"
+      owner:exec "SET search_path = ''"
+      owner:exec "CREATE TABLE public.t (tenant_id text NOT NULL)"
+      run [[guards.ensure_tenant_isolation("t", { schema = "public" })]]
+      changes()
+      run [[guards.ensure_tenant_isolation("t", { schema = "public" })]]
+      assert.same({}, changes())
+      owner:exec "RESET search_path"
+      owner:exec "RESET standard_conforming_strings"
+      assert.equal(1, #policy())
+    end)
+
     it("writes the shape that uses the tenant's index", function()
       isolated "uuid"
       run [[guards.ensure_tenant_indexes("t")]]

@@ -14,8 +14,8 @@ local serials = { integer = "SERIAL", smallint = "SMALLSERIAL", bigint = "BIGSER
 function M.counts_up(column, alone)
   local wanted = column.autoincrement
   if wanted == true and not serials[column.type.affinity] then
-    local message = ("column %s: autoincrement = true needs an integer type, not %s"):format(column.name, column.type.sql)
-    errors.raise { kind = "migration", message = message }
+    local text = "column %s: autoincrement = true needs an integer type, not %s"
+    errors.raise { kind = "migration", message = text:format(column.name, column.type.sql) }
   end
   if not serials[column.type.affinity] or column.identity or wanted == false then return false end
   if wanted == true then return true end
