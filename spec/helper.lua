@@ -168,6 +168,12 @@ function M.eventually(condition, seconds)
   return wait_for(seconds or 30, condition) or error("still not so after " .. (seconds or 30) .. " s", 2)
 end
 
+-- Is the process no longer the shell that started it? It may also be gone already.
+local function has_become(pid, program)
+  local arguments = M.read(("/proc/%d/cmdline"):format(pid))
+  return not arguments or arguments == "" or arguments:sub(1, #program + 1) == program .. "\0"
+end
+
 --- Starts dmlua (or options.program) and does not wait. The handle has pid; kill(signal) ("TERM" when none is named);
 --- out() and err(), what it has written so far; wait(seconds), which returns as `run` does. It is killed afterwards in
 --- any case.
@@ -181,6 +187,7 @@ function M.start(arguments, options)
       files.code, files.code, files.code))))
   local process_handle = {}
   process_handle.pid = M.eventually(function() return tonumber(M.read(files.pid) or nil) end)
+  M.eventually(function() return has_become(process_handle.pid, program) end)
   local ended
   function process_handle.kill(signal)
     return shell(("kill -%s %d 2>/dev/null"):format(signal or "TERM", process_handle.pid)) == 0
