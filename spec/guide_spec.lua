@@ -51,8 +51,11 @@ end
 
 local guide = helper.read(helper.root .. "/../shared/guide.md")
 
--- A project over the twins' tree, with two tenants.
-local function project(database)
+local database = helper.database()
+
+-- A project over the twins' tree, with two tenants, and an empty database.
+local function project()
+  helper.execute(database, "DROP OWNED BY owner")
   return helper.project {
     database = database,
     settings = {
@@ -86,7 +89,7 @@ describe("the guide", function()
   end)
 
   it("has twins that run up, down and up", function()
-    local folder = project(helper.database())
+    local folder = project()
     dmlua(folder, "upgrade data_protection")
     dmlua(folder, "downgrade base")
     dmlua(folder, "upgrade data_protection")
@@ -94,15 +97,14 @@ describe("the guide", function()
   end)
 
   it("measures a migration: 0.3 seconds of sleep are logged as at least 0.30", function()
-    local folder = project(helper.database())
+    local folder = project()
     local err = dmlua(folder, "upgrade performance").err
     local seconds = tonumber(err:match "Migration completed in (%d+%.%d%d) seconds")
     assert(seconds and seconds >= 0.30, err)
   end)
 
   it("moves each tenant's rows in its own context", function()
-    local database = helper.database()
-    local folder = project(database)
+    local folder = project()
     dmlua(folder, "upgrade tenant_safe")
     helper.execute(database, [[
       INSERT INTO old_customers SELECT gen_random_uuid(), 'tenant-' || t, 'n', n || '@' || t
@@ -113,8 +115,7 @@ describe("the guide", function()
   end)
 
   it("protects tenants: its good example changes the tenants' rows, its bad one is refused and changes none", function()
-    local database = helper.database()
-    local folder = project(database)
+    local folder = project()
     dmlua(folder, "upgrade performance")
     local statuses = "SELECT string_agg(tenant_id || ' ' || status, ', ' ORDER BY tenant_id) FROM customers"
     helper.execute(database, [[
@@ -129,8 +130,7 @@ describe("the guide", function()
   end)
 
   it("keeps the backup of a tenant's table as isolated as the table", function()
-    local database = helper.database()
-    local folder = project(database)
+    local folder = project()
     dmlua(folder, "upgrade data_migration")
     helper.execute(database, [[
       INSERT INTO customer_profiles (id, tenant_id, name, email)
@@ -143,8 +143,13 @@ describe("the guide", function()
 end)
 
 describe("the guide's commands", function()
+  local databases = { management = database, isp = helper.database() }
+  before_each(function()
+    for _, one in pairs(databases) do helper.execute(one, "DROP OWNED BY owner") end
+  end)
+
   -- Runs a twin of a shell block from the folder of the sample services.
-  local function shell(name, databases)
+  local function shell(name)
     local result = helper.run("/bin/sh", { "-eux", fixtures .. name }, {
       cwd = helper.root .. "/migrations",
       env = {
@@ -160,18 +165,16 @@ describe("the guide's commands", function()
   end
 
   it("bring management and then isp to their heads", function()
-    local databases = { management = helper.database(), isp = helper.database() }
-    shell("migration_commands.sh", databases)
+    shell("migration_commands.sh")
     assert.equal("d1732c8e4fb5", helper.value(databases.management, "SELECT version_num FROM alembic_version"))
     assert.equal("b8d61e2f97c0", helper.value(databases.isp, "SELECT version_num FROM alembic_version"))
   end)
 
   it("deploy: show what is there, upgrade management, upgrade isp, and recover", function()
-    local databases = { management = helper.database(), isp = helper.database() }
-    assert.matches("Rev: b8d61e2f97c0 %(head%)", shell("before_deployment.sh", databases).out)
-    shell("upgrade_management.sh", databases)
-    shell("upgrade_isp.sh", databases)
-    assert.matches("b8d61e2f97c0 %(head%)", shell("recovery.sh", databases).out)
+    assert.matches("Rev: b8d61e2f97c0 %(head%)", shell("before_deployment.sh").out)
+    shell("upgrade_management.sh")
+    shell("upgrade_isp.sh")
+    assert.matches("b8d61e2f97c0 %(head%)", shell("recovery.sh").out)
     assert.equal("b8d61e2f97c0", helper.value(databases.isp, "SELECT version_num FROM alembic_version"))
   end)
 end)

@@ -4,16 +4,18 @@ local helper = require "spec.helper"
 
 local ini = helper.root .. "/migrations/dmlua.ini"
 
--- Both services with a database each, and what runs dmlua on one of them as the plain owner.
+local databases = { management = helper.database(), isp = helper.database() }
+
+-- What runs dmlua on one of the services, as the plain owner of its empty database.
 local function services()
-  local databases = { management = helper.database(), isp = helper.database() }
+  for _, database in pairs(databases) do helper.execute(database, "DROP OWNED BY owner") end
   local env = { DMLUA_URL_MANAGEMENT = databases.management.owner, DMLUA_URL_ISP = databases.isp.owner }
   local function run(service, words)
     local result = helper.dmlua(("-c %s --service %s %s"):format(ini, service, words), { env = env })
     assert(result.code == 0, result.err)
     return result
   end
-  return databases, run
+  return run
 end
 
 local function dump(database)
@@ -50,14 +52,14 @@ local isp_rows = [[
 
 -- Both services at their heads, with two tenants whose rows were there before the data migrations ran.
 local function filled_services()
-  local databases, run = services()
+  local run = services()
   run("management", "upgrade b60d4e7f2a91")
   helper.execute(databases.management, management_rows)
   run("management", "upgrade head")
   run("isp", "upgrade f19b3c8e50d7")
   helper.execute(databases.isp, isp_rows)
   run("isp", "upgrade head")
-  return databases, run
+  return run
 end
 
 local function tenant_tables(database)
@@ -71,7 +73,7 @@ end
 describe("the sample services", function()
   for _, service in ipairs { "management", "isp" } do
     it(("give the same schema after up, down and up: %s"):format(service), function()
-      local databases, run = services()
+      local run = services()
       run("management", "upgrade head")
       run(service, "upgrade head")
       local first = dump(databases[service])
@@ -96,7 +98,7 @@ describe("the sample services", function()
   end
 
   it("keep prices to the cent, up and down", function()
-    local databases, run = services()
+    local run = services()
     run("management", "upgrade head")
     local prices = "SELECT string_agg(id || ' ' || %s, ', ' ORDER BY id) FROM plans"
     assert.equal("carrier 49900, growth 9900, starter 2900", helper.value(databases.management,
@@ -108,8 +110,8 @@ describe("the sample services", function()
 end)
 
 describe("the sample services with rows of two tenants", function()
-  local databases, run
-  lazy_setup(function() databases, run = filled_services() end)
+  local run
+  lazy_setup(function() run = filled_services() end)
 
   it("show the application with tenant a's context the rows of a in every table, and none of b", function()
     for service, expected in pairs { management = 4, isp = 7 } do

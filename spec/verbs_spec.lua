@@ -13,9 +13,11 @@ local function revision(id, down, message)
   return { revision = id, down = down, message = message, upgrade = up, downgrade = back }
 end
 
--- Three revisions in a line: a1, b1, c1.
+local database = helper.database()
+
+-- An empty database and a project over it: three revisions in a line, a1, b1, c1.
 local function project(versions)
-  local database = helper.database()
+  helper.execute(database, "DROP OWNED BY owner")
   local folder = helper.project {
     database = database,
     versions = versions
@@ -26,10 +28,10 @@ local function project(versions)
     assert(result.code == (code or 0), ("exit %d\n%s%s"):format(result.code, result.out, result.err))
     return result
   end
-  return run, database, folder
+  return run, folder
 end
 
-local function rows(database)
+local function rows()
   return helper.value(database, "SELECT string_agg(version_num, ',' ORDER BY 1) FROM alembic_version")
 end
 
@@ -39,19 +41,19 @@ end
 
 describe("upgrade and downgrade", function()
   it("go up and down by name, by prefix and by number, as typed", function()
-    local run, database = project { revision("alpha"), revision("bravo", "alpha"), revision("coast", "bravo") }
+    local run = project { revision("alpha"), revision("bravo", "alpha"), revision("coast", "bravo") }
     local expected = {
       { "upgrade +1", "alpha" }, { "upgrade co", "coast" }, { "downgrade -1", "bravo" }, { "upgrade head", "coast" },
       { "downgrade -2", "alpha" }, { "downgrade base", nil }, { "upgrade heads", "coast" }, { "downgrade br", "bravo" },
     }
     for _, row in ipairs(expected) do
       run(row[1])
-      assert.equal(row[2], rows(database), row[1])
+      assert.equal(row[2], rows(), row[1])
     end
   end)
 
   it("say first what they change, then Alembic's line for each step, on standard error", function()
-    local run, database = project()
+    local run = project()
     local result = run "upgrade b1"
     assert.equal("", result.out)
     assert.equal(("INFO  [dmlua] development, owner@%s:5432/%s\n"):format(helper.host, database.name)
@@ -82,7 +84,7 @@ describe("upgrade and downgrade", function()
   it("end with the JSON of the error when a step fails, after the steps that are done", function()
     local failing = revision("b1", "a1", "Second")
     failing.upgrade = '  op.execute("SELECT 1/0")'
-    local run, database = project { revision("a1", nil, "First"), failing }
+    local run = project { revision("a1", nil, "First"), failing }
     local out = run("upgrade head --json", 1).out
     local first, second = out:match "^([^\n]+)\n([^\n]+)\n$"
     assert.equal("a1", cjson.decode(first).revision)
@@ -90,7 +92,7 @@ describe("upgrade and downgrade", function()
     assert.same({ "migration", "22012", "b1", "versions/b1.lua", 11 },
       { failure.kind, failure.sqlstate, failure.revision, failure.file, failure.line })
     has(failure.state, "database is at a1; nothing of b1 was kept")
-    assert.equal("a1", rows(database))
+    assert.equal("a1", rows())
   end)
 
   it("refuse what contradicts itself and what is no number", function()
@@ -100,7 +102,7 @@ describe("upgrade and downgrade", function()
   end)
 
   it("keep the reason in the ledger", function()
-    local run, database = project()
+    local run = project()
     run { "--reason", "ticket 42", "upgrade", "a1" }
     assert.equal("ticket 42", helper.value(database, "SELECT reason FROM dmlua_ledger"))
   end)
@@ -108,27 +110,27 @@ end)
 
 describe("stamp", function()
   it("sets the version and runs nothing", function()
-    local run, database = project()
+    local run = project()
     run "stamp b1"
-    assert.equal("b1", rows(database))
+    assert.equal("b1", rows())
     assert.equal("0", helper.value(database, "SELECT count(*) FROM pg_class WHERE relname LIKE 't\\_%'"))
     run "stamp base"
-    assert.is_nil(rows(database))
+    assert.is_nil(rows())
   end)
 
   it("with --purge forgets rows that no file has", function()
-    local run, database = project()
+    local run = project()
     run "stamp b1"
     helper.execute(database, "UPDATE alembic_version SET version_num = 'gone'")
     run("current", 2)
     run "stamp a1 --purge"
-    assert.equal("a1", rows(database))
+    assert.equal("a1", rows())
   end)
 end)
 
 describe("current", function()
   it("prints Alembic's line, and nothing on a database without a revision, which it leaves as it is", function()
-    local run, database = project()
+    local run = project()
     assert.equal("", run("current").out)
     assert.equal("0", helper.value(database, "SELECT count(*) FROM pg_class WHERE relname ~ 'alembic|dmlua'"))
     run "upgrade b1"
@@ -138,7 +140,7 @@ describe("current", function()
   end)
 
   it("prints the database and a block with -v", function()
-    local run, database = project()
+    local run = project()
     run "upgrade b1"
     assert.matches("^Current revision%(s%) for owner@[^\n]*/" .. database.name .. ":\nRev: b1\nParent: a1\n",
       run("current -v").out)
@@ -160,19 +162,19 @@ describe("current", function()
     op.create_index("cut_id", "cut", { "id" }, { postgresql_concurrently = true })
   end)
   op.execute("INSERT INTO waits_for SELECT 1")]]
-    local run, database = project { revision("a1", nil, "First"), cut }
+    local run = project { revision("a1", nil, "First"), cut }
     run("upgrade head", 1)
     local line, part = run("current").out:match "^(a1 %(%+ b1, part (%d+) done%)\n)$"
     assert(line, run("current").out)
     local parts = cjson.decode(run("current --json").out).parts
     assert.same({ { "b1", "upgrade", tonumber(part) } }, { { parts[1].revision, parts[1].direction, parts[1].part } })
-    helper.execute(database, "CREATE TABLE waits_for (n int); GRANT ALL ON waits_for TO owner")
+    helper.execute(database.owner, "CREATE TABLE waits_for (n int)")
     run "upgrade head"
     assert.equal("b1 (head)\n", run("current").out)
   end)
 
   it("warns of a file that was changed after it ran, and of none that was taken back before", function()
-    local run, _, folder = project()
+    local run, folder = project()
     run "upgrade head"
     local path = folder .. "/versions/b1.lua"
     local text = helper.read(path)
@@ -187,7 +189,7 @@ describe("current", function()
   end)
 
   it("names a revision that no file has, and the way out", function()
-    local run, database = project()
+    local run = project()
     run "upgrade head"
     helper.execute(database, "UPDATE alembic_version SET version_num = 'gone'")
     local err = run("current", 2).err
