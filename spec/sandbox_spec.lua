@@ -235,11 +235,7 @@ describe("a script that does not come back", function()
   end)
 
   it("is left by the watchdog where nothing else can stop it", function()
-    local stuck = "table.move({}, 1, math.maxinteger - 1, 2)"
-    local slow = start(stuck, { script_seconds = 1 })
-    local interrupted = start(stuck)
-    interrupted.kill "TERM"
-    assert.equal(130, interrupted.wait(30).code)
+    local slow = start("table.move({}, 1, math.maxinteger - 1, 2)", { script_seconds = 1 })
     local result = slow.wait(30)
     assert.matches("used up its time in one call that cannot be stopped", result.err)
     assert.equal(1, result.code)
@@ -324,5 +320,37 @@ describe("the watchdog", function()
     running.kill "TERM"
     assert.equal(130, running.wait(30).code)
     helper.eventually(function() return helper.value(database, sleeping) == "0" end)
+  end)
+end)
+
+describe("a step whose script is stopped", function()
+  local function upgrade(body, settings)
+    local folder = helper.project { database = helper.database(), settings = settings,
+      versions = { { revision = "a", upgrade = body } } }
+    return helper.start("upgrade head", { cwd = folder })
+  end
+
+  it("is rolled back, in the middle of its own work or in a callback of dmlua", function()
+    for _, body in ipairs {
+      'op.execute("CREATE TABLE t (a int)") print("begun") while true do pcall(error) end',
+      'context.autocommit_block(function() print("begun") while true do pcall(error) end end)',
+      'local bind = op.get_bind() print("begun") while true do pcall(bind.execute, bind, "SELECT pg_sleep(60)") end',
+      'local bind = op.get_bind() print("begun") while true do pcall(bind.execute, bind, "SELECT 1") end',
+    } do
+      local running = upgrade(body)
+      helper.eventually(function() return running.err():find "begun" end)
+      running.kill "INT"
+      local result = running.wait(30)
+      assert.equal(130, result.code, body .. result.err)
+      assert.matches("FAILED: interrupted", result.err)
+      assert.matches("database is at base; nothing of a was kept", result.err)
+    end
+  end)
+
+  it("may have taken too much memory for rows, and says so", function()
+    local result = upgrade('op.get_bind():execute("SELECT repeat(\'x\', 1000) FROM generate_series(1, 100000)")',
+      { script_memory_mb = 10 }).wait(60)
+    assert.matches("FAILED: out of memory\n  at versions/a.lua:11\n", result.err)
+    assert.equal(1, result.code)
   end)
 end)
