@@ -13,13 +13,13 @@ describe("the specs' proxy", function()
     return between, connection
   end
 
-  it("counts messages and turns", function()
+  it("counts messages, and what a client waits for", function()
     local between, connection = connected()
     connection:exec("SELECT 1; SELECT 2")
     connection:exec("SELECT $1::int", { "1" })
     pcall(connection.exec, connection, "SELECT nothing", {})
-    assert.same({ turns = 3, query = 1, parse = 2, bind = 2, execute = 2, sync = 2, flush = 0, ready = 3, failed = 1,
-      cut = 0 }, between.counts())
+    assert.same({ query = 1, parse = 2, bind = 2, execute = 2, sync = 2, flush = 0, ready = 3, failed = 1,
+      cut = 0, waits = 3 }, between.counts())
   end)
 
   it("lets megabytes through, both ways at once", function()
@@ -29,7 +29,7 @@ describe("the specs' proxy", function()
   end)
 
   it("keeps connections apart", function()
-    local between, connection = connected { delay = 10 }
+    local between, connection = connected()
     local other = helper.connect(between.url(database))
     between.reset()
     connection:exec("SELECT 1")

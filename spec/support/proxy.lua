@@ -16,14 +16,14 @@ local function count_letters(counts, letters, line)
   end
 end
 
---- Starts a proxy, which ends after the present `it`. Options: delay (milliseconds before each burst of answers, so
---- that a client that does not wait has sent all it has before the first answer: then `turns` is exact), cut_before or
---- cut_after (text of the statement at whose execution the connection is cut: before the server has it, or when the
---- server has carried it out and its answer is on the way), at (which of these executions, 1).
+--- Starts a proxy, which ends after the present `it`. Options: delay (milliseconds before each burst of answers);
+--- cut_before or cut_after (text of the statement at whose execution the connection is cut: before the server has it,
+--- or when the server has carried it out and its answer is on the way); at (which of these executions, 1).
 ---
 --- The proxy has url(database, role); trace(), the messages by their letters; counts(), of all connections since the
---- last reset(): turns (bursts of the client: the first, and each behind an answer), parse, bind, execute,
---- flush, sync, query (messages of the client), ready, failed (ReadyForQuery and ErrorResponse of the server), cut.
+--- last reset(): parse, bind, execute, flush, sync, query (messages of the client), ready, failed (ReadyForQuery and
+--- ErrorResponse of the server), cut, and waits (sync, flush and query together: the server keeps its answers until one
+--- of these, so there cannot be more round trips).
 function M.start(options)
   options = options or {}
   local folder = helper.folder()
@@ -50,13 +50,13 @@ function M.start(options)
   end
 
   function proxy.counts()
-    local counts = { turns = 0, cut = 0, parse = 0, bind = 0, execute = 0, flush = 0, sync = 0, query = 0, ready = 0,
+    local counts = { cut = 0, parse = 0, bind = 0, execute = 0, flush = 0, sync = 0, query = 0, ready = 0,
       failed = 0 }
     for side, line in ("0 " .. proxy.trace()):gmatch("([<>!])([^\n]*)") do
       if side == "!" then counts.cut = counts.cut + 1 end
-      if side == ">" then counts.turns = counts.turns + 1 end
       count_letters(counts, side == ">" and client_letters or server_letters, line)
     end
+    counts.waits = counts.sync + counts.flush + counts.query
     return counts
   end
 
