@@ -38,6 +38,10 @@ bool config_flag(const struct config *config, const char *key);
 /* A number that was checked when the file was read; 0 when unset. */
 long config_number(const struct config *config, const char *key);
 
+/* The folders that version_locations names, cut as path_separator says, as they are written; 0 when it names
+   none. Owned by the caller: each text, and the array (text_list_free). */
+size_t config_version_locations(const struct config *config, char ***locations);
+
 const char *config_file(const struct config *config); /* as a user would type it */
 const char *
 config_folder(const struct config *config); /* the file's, absolute; relative paths are under it */
@@ -51,8 +55,7 @@ int config_require_service(const struct config *config, struct error *error);
 /* What a verb is about to do, for config_check_rails. */
 enum config_area {
     CONFIG_DATABASE = 1, /* connects */
-    CONFIG_TREE = 2,     /* reads the scripts */
-    CONFIG_REVISION = 4  /* writes a script */
+    CONFIG_REVISION = 2  /* writes a script */
 };
 /* Fails when an effective setting asks for something that this version does not do, or two of them contradict
    each other; names the keys and where they stand. A rail is never ignored. */

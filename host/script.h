@@ -27,9 +27,12 @@ struct script {
     bool has_downgrade;
 };
 
-/* The scripts of one service in load order: sorted file names. */
+/* The scripts of one service in load order: sorted file names, one folder of revisions after the other. */
 struct tree;
 struct graph;
+
+/* The folders of revisions, as a user would type them. Borrowed. */
+size_t tree_locations(const struct tree *tree, char *const **locations);
 
 size_t tree_count(const struct tree *tree);
 const struct script *tree_at(const struct tree *tree, size_t i);

@@ -264,11 +264,6 @@ black.options = -l 79 REVISION_SCRIPT_FILENAME
     assert.equal("postgresql://u@h/d", load(folder, {}, { DATABASE_URL = "postgresql://u@h/d" }).url.value)
   end)
 
-  it("may name its one folder of versions as a version location", function()
-    local folder = folder_of("[alembic]\nscript_location = s\nversion_locations = %(here)s/s/versions/\n")
-    assert.equal(cjson.null, load(folder).version_locations.note)
-  end)
-
   it("still has no section of ours misspelt, and no section with our keys that no one reads", function()
     assert.matches("did you mean %[staging%]", refused("[alembic]\n[stagin]\nx = 1\n").message)
     assert.matches("unknown section [prd]", refused("[alembic]\n[prd]\nenable_rls = true\n").message, 1, true)
@@ -416,14 +411,14 @@ describe("a rail", function()
     end)
   end
 
-  it("of the tree or of new revisions stops the verbs that would have to do it", function()
+  it("of new revisions stops the verbs that would have to do it", function()
     local function revise(text)
       local folder = folder_of("[dmlua]\nscript_location = .\n" .. text)
       helper.write(folder .. "/versions/x", "")
       return helper.dmlua("revision -m m", { cwd = folder })
     end
     for _, text in ipairs {
-      "timezone = UTC\n", "version_locations = a b\n", "recursive_version_locations = true\n",
+      "timezone = UTC\n",
       "[post_write_hooks]\nhooks = format\n",
     } do
       local result = revise(text)

@@ -115,11 +115,11 @@ static int config_method_require_service(lua_State *L)
     return 0;
 }
 
-/* config:check_rails("database" | "tree" | "revision") raises what config_check_rails says. */
+/* config:check_rails("database" | "revision") raises what config_check_rails says. */
 static int config_method_check_rails(lua_State *L)
 {
-    static const char *const names[] = {"database", "tree", "revision", NULL};
-    static const enum config_area areas[] = {CONFIG_DATABASE, CONFIG_TREE, CONFIG_REVISION};
+    static const char *const names[] = {"database", "revision", NULL};
+    static const enum config_area areas[] = {CONFIG_DATABASE, CONFIG_REVISION};
     struct error error = {0};
     enum config_area area = areas[luaL_checkoption(L, 2, "database", names)];
     if (config_check_rails(config_check(L, 1), area, &error) != 0)

@@ -6,6 +6,7 @@
 
 #include "host/api/api.h"
 #include "host/config.h"
+#include "host/config/text.h"
 #include "host/script/internal.h"
 #include "host/state.h"
 
@@ -18,6 +19,22 @@ struct tree *tree_check(lua_State *L, int index)
     return luaL_checkudata(L, index, type_name);
 }
 
+static int open_tree(struct tree *tree, const struct config *config, struct error *error)
+{
+    char **versions;
+    struct tree_places places = {
+        .folder = config_folder(config),
+        .location = config_get(config, "script_location"),
+        .version_count = config_version_locations(config, &versions),
+        .recursive = config_flag(config, "recursive_version_locations"),
+    };
+    int result;
+    places.versions = versions;
+    result = tree_open(tree, &places, error);
+    text_list_free(versions, places.version_count);
+    return result;
+}
+
 /* load(config) → tree */
 static int module_load(lua_State *L)
 {
@@ -28,7 +45,7 @@ static int module_load(lua_State *L)
     tree->limits.memory = (size_t)config_number(config, "script_memory_mb") << 20;
     tree->limits.seconds = (int)config_number(config, "script_seconds");
     luaL_setmetatable(L, type_name);
-    if (tree_open(tree, config_folder(config), config_get(config, "script_location"), &error) != 0)
+    if (open_tree(tree, config, &error) != 0)
         return state_raise(L, &error);
     tree_read(L, tree);
     tree->graph = graph_new();
@@ -114,6 +131,19 @@ static int tree_method_revisions(lua_State *L)
     return 1;
 }
 
+/* tree:locations() → the folders of revisions */
+static int tree_method_locations(lua_State *L)
+{
+    char *const *locations;
+    size_t count = tree_locations(tree_check(L, 1), &locations), i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
+        lua_pushstring(L, locations[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 /* tree:find(id) → the same of one revision, or nil; the id is a whole one */
 static int tree_method_find(lua_State *L)
 {
@@ -138,6 +168,7 @@ static int tree_method_check(lua_State *L)
 static const luaL_Reg methods[] = {
     {"graph", tree_method_graph},
     {"revisions", tree_method_revisions},
+    {"locations", tree_method_locations},
     {"find", tree_method_find},
     {"check", tree_method_check},
     {NULL, NULL},

@@ -30,36 +30,11 @@ static char *contradiction(const struct config *config)
     return NULL;
 }
 
-/* The path from the root, without a / at its end. Owned. */
-static char *absolute(const struct config *config, const char *path, const char *below)
-{
-    char *whole =
-        *path == '/' ? text_format("%s%s", path, below) : text_format("%s/%s%s", config->folder, path, below);
-    size_t size = strlen(whole);
-    while (size > 1 && whole[size - 1] == '/')
-        whole[--size] = '\0';
-    return whole;
-}
-
-/* Many alembic.ini say in version_locations what is so anyhow: the one folder versions/ of the tree. */
-static bool is_own_versions(const struct config *config, const char *locations)
-{
-    const char *tree = config_get(config, "script_location");
-    char *own = absolute(config, tree != NULL ? tree : "", "/versions"),
-         *given = absolute(config, locations, "");
-    bool same = strcmp(own, given) == 0;
-    free(own);
-    free(given);
-    return same;
-}
-
 static char *unbuilt(const struct config *config, const struct key *key)
 {
     const struct setting *setting = &config->settings[key - keys];
     const char *origin = setting->origin != NULL ? setting->origin : "default";
     if (!key_asks(key, setting->value))
-        return NULL;
-    if (strcmp(key->name, "version_locations") == 0 && is_own_versions(config, setting->value))
         return NULL;
     if (key->type == KEY_URL) /* may hold a password */
         return text_format("%s (%s) asks for %s", key->name, origin, key->unbuilt);

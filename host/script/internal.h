@@ -4,20 +4,31 @@
 #include "host/graph.h"
 #include "host/limit.h"
 #include "host/script.h"
+#include "host/script/files.h"
 
 struct tree {
-    char *versions; /* the folders, as a user would type them */
+    char *root; /* the folders, as a user would type them */
     char *lib;
+    char **locations; /* … of revisions */
+    size_t location_count;
     struct limits limits;
-    size_t name_count;
-    char **names; /* the files of `versions`, sorted */
+    struct files files; /* of all locations */
     size_t count;
     struct script *scripts;
     struct graph *graph; /* borrowed: the tree's user value holds it */
 };
 
-/* Finds the folders and lists the files of versions/. */
-int tree_open(struct tree *tree, const char *folder, const char *location, struct error *error);
+/* Where the configuration says that scripts are. Borrowed. */
+struct tree_places {
+    const char *folder;   /* what relative paths are under */
+    const char *location; /* script_location; null: not said */
+    char *const *versions; /* version_locations; none: versions/ in the location */
+    size_t version_count;
+    bool recursive; /* with the folders in them */
+};
+
+/* Finds the folders and lists the files of revisions. */
+int tree_open(struct tree *tree, const struct tree_places *places, struct error *error);
 /* Makes the graph, after the last script has been read. */
 int tree_finish(struct tree *tree, struct error *error);
 void tree_free(struct tree *tree);

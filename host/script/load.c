@@ -213,10 +213,10 @@ static int read_all(lua_State *L)
     lua_call(L, 1, 1);
     lua_replace(L, 1);
     lua_newthread(L);
-    while (tree->count < tree->name_count) {
+    while (tree->count < tree->files.count) {
         limit_check(L);
         script = &tree->scripts[tree->count];
-        error_text((char **)&script->path, "%s/%s", tree->versions, tree->names[tree->count]);
+        error_text((char **)&script->path, "%s", tree->files.paths[tree->count]);
         tree->count++;
         script->lib = tree->lib;
         script->limits = &tree->limits;

@@ -1,5 +1,4 @@
 /* The folder of a service's scripts. */
-#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,16 +6,6 @@
 #include <unistd.h>
 
 #include "host/script/internal.h"
-
-static char *join(const char *folder, const char *name)
-{
-    char *path = NULL;
-    if (strcmp(folder, ".") == 0)
-        error_text(&path, "%s", name);
-    else
-        error_text(&path, "%s/%s", folder, name);
-    return path;
-}
 
 /* A path as a user would type it: relative where it lies below the current folder. */
 static char *shown_path(const char *folder, const char *location)
@@ -44,19 +33,6 @@ static char *shown_path(const char *folder, const char *location)
     return path;
 }
 
-/* What an editor leaves behind begins with "." or "#" or does not end in ".lua". */
-static int is_script_name(const struct dirent *entry)
-{
-    size_t size = strlen(entry->d_name);
-    return size > 4 && *entry->d_name != '.' && *entry->d_name != '#' && strcmp(entry->d_name + size - 4, ".lua") == 0;
-}
-
-/* As Alembic sorts them, whatever the locale. */
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static bool is_folder(const char *path)
 {
     struct stat status;
@@ -72,48 +48,58 @@ static int missing_folder(const char *path, struct error *error)
     return -1;
 }
 
-static void take_names(struct tree *tree, struct dirent **entries, int count)
+/* A folder of `version_locations`. Alembic passes over one that is not there; a volume that was not mounted would then
+   look like a database that needs nothing. */
+static int missing_location(const char *path, struct error *error)
 {
-    int i;
-    tree->names = calloc((size_t)count + 1, sizeof *tree->names);
-    tree->scripts = calloc((size_t)count + 1, sizeof *tree->scripts);
-    if (tree->names == NULL || tree->scripts == NULL)
-        abort();
-    for (i = 0; i < count; i++) {
-        error_text(&tree->names[tree->name_count++], "%s", entries[i]->d_name);
-        free(entries[i]);
-    }
-    free(entries);
+    error_set(error, ERROR_USAGE, "Path doesn't exist: %s (named by version_locations)", path);
+    error_text(&error->hint, "make the folder, or take it out of version_locations");
+    return -1;
 }
 
-int tree_open(struct tree *tree, const char *folder, const char *location, struct error *error)
+/* The folders of revisions, as a user would type them. */
+static void take_locations(struct tree *tree, const struct tree_places *places)
 {
-    struct dirent **entries;
-    char *root;
-    int count;
-    if (location == NULL || *location == '\0') {
+    size_t i;
+    tree->location_count = places->version_count > 0 ? places->version_count : 1;
+    tree->locations = calloc(tree->location_count, sizeof *tree->locations);
+    if (tree->locations == NULL)
+        abort();
+    for (i = 0; i < places->version_count; i++)
+        tree->locations[i] = shown_path(places->folder, places->versions[i]);
+    if (places->version_count == 0)
+        tree->locations[0] = path_join(tree->root, "versions");
+}
+
+static int take_files(struct tree *tree, const struct tree_places *places, struct error *error)
+{
+    size_t i;
+    for (i = 0; i < tree->location_count; i++) {
+        const char *path = tree->locations[i];
+        if (!is_folder(path))
+            return places->version_count > 0 ? missing_location(path, error) : missing_folder(path, error);
+        if (files_add(&tree->files, path, places->recursive, error) != 0)
+            return -1;
+    }
+    tree->scripts = calloc(tree->files.count + 1, sizeof *tree->scripts);
+    if (tree->scripts == NULL)
+        abort();
+    return 0;
+}
+
+int tree_open(struct tree *tree, const struct tree_places *places, struct error *error)
+{
+    if (places->location == NULL || *places->location == '\0') {
         error_set(error, ERROR_USAGE, "No 'script_location' key found in configuration."); /* Alembic's words */
         error_text(&error->hint, "script_location names the folder that holds versions/");
         return -1;
     }
-    root = shown_path(folder, location);
-    if (!is_folder(root)) {
-        missing_folder(root, error);
-        free(root);
-        return -1;
-    }
-    tree->versions = join(root, "versions");
-    tree->lib = join(root, "lib");
-    free(root);
-    if (!is_folder(tree->versions))
-        return missing_folder(tree->versions, error);
-    count = scandir(tree->versions, &entries, is_script_name, by_name);
-    if (count < 0) {
-        error_set(error, ERROR_USAGE, "%s cannot be read: %m", tree->versions);
-        return -1;
-    }
-    take_names(tree, entries, count);
-    return 0;
+    tree->root = shown_path(places->folder, places->location);
+    if (!is_folder(tree->root))
+        return missing_folder(tree->root, error);
+    tree->lib = path_join(tree->root, "lib");
+    take_locations(tree, places);
+    return take_files(tree, places, error);
 }
 
 static void set_graph_error(struct graph_error *failure, const char *path, struct error *error)
@@ -162,15 +148,22 @@ int tree_finish(struct tree *tree, struct error *error)
 void tree_free(struct tree *tree)
 {
     size_t i;
-    for (i = 0; i < tree->name_count; i++)
-        free(tree->names[i]);
+    for (i = 0; i < tree->location_count; i++)
+        free(tree->locations[i]);
     for (i = 0; i < tree->count; i++)
         script_free(&tree->scripts[i]);
-    free(tree->names);
+    files_free(&tree->files);
+    free(tree->locations);
     free(tree->scripts);
-    free(tree->versions);
+    free(tree->root);
     free(tree->lib);
     memset(tree, 0, sizeof *tree);
+}
+
+size_t tree_locations(const struct tree *tree, char *const **locations)
+{
+    *locations = tree->locations;
+    return tree->location_count;
 }
 
 size_t tree_count(const struct tree *tree)

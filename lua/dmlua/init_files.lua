@@ -33,8 +33,9 @@ environment = development
 # The folder of a service's scripts, with versions/, fixes/ and lib/ in it; from the folder of this file.
 # script_location = migrations
 
-# (later) More folders with revisions, and what divides them (os, space, newline, : or ;); folders below versions/ too.
-# version_locations = %(here)s/migrations/shared
+# The folders of revisions, in place of versions/, and what divides them (os, space, newline, : or ;); also the folders
+# below them.
+# version_locations = %(here)s/migrations/versions:%(here)s/migrations/shared
 # path_separator = os
 # version_path_separator = os
 # recursive_version_locations = false

@@ -94,8 +94,66 @@ local function shown(path)
   return path:sub(1, #here) == here and path:sub(#here + 1) or path
 end
 
+local function absolute(path)
+  return path:sub(1, 1) == "/" and path or lfs.currentdir() .. "/" .. path
+end
+
+-- Without "." and "..", doubled slashes and one at the end.
+local function normal(path)
+  local parts = {}
+  for part in absolute(path):gmatch "[^/]+" do
+    if part == ".." then
+      parts[#parts] = nil
+    elseif part ~= "." then
+      parts[#parts + 1] = part
+    end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+local function lies_in(path, folder)
+  return path == folder or path:sub(1, #folder + 1) == folder .. "/"
+end
+
+local function list_of(locations)
+  return "the version locations are " .. table.concat(locations, ", ")
+end
+
+-- Where --version-path says; the texts are Alembic's.
+local function chosen_location(config, locations, path)
+  local wanted = normal(path)
+  for _, location in ipairs(locations) do
+    local folder = normal(location)
+    if wanted == folder or (config:flag "recursive_version_locations" and lies_in(wanted, folder)) then return wanted end
+  end
+  errors.raise {
+    kind = "usage",
+    message = ("Path %s is not represented in current version locations"):format(path),
+    hint = list_of(locations),
+  }
+end
+
+-- The location of the first parent's file, where there are several.
+local function parents_location(tree, locations, parents)
+  if #locations == 1 then return normal(locations[1]) end
+  local found
+  local path = parents[1] and normal(tree:find(parents[1]).path)
+  for _, location in ipairs(path and locations or {}) do
+    local folder = normal(location)
+    if lies_in(path, folder) and (not found or #folder > #found) then found = folder end
+  end
+  return found or errors.raise {
+    kind = "usage",
+    message = "Multiple version locations present, please specify --version-path",
+    hint = list_of(locations),
+  }
+end
+
+-- Makes a folder and those above it that are not there.
 local function make_folder(path)
   if lfs.attributes(path, "mode") == "directory" then return end
+  local parent = path:match "^(.+)/[^/]+$"
+  if parent then make_folder(parent) end
   local done, why = lfs.mkdir(path)
   if not done then
     errors.usage("cannot make the folder %s: %s; `dmlua init` makes a tree", shown(path), why)
@@ -110,20 +168,33 @@ local function write_file(path, text)
   if not file:close() or not written then errors.usage("could not write %s completely", shown(path)) end
 end
 
---- Writes the file and says so. `new`: message, rev_id (nil: chosen), and the lists down_revision, branch_labels,
---- depends_on. Returns the exit code.
+-- Where the file goes: folder and name.
+local function place(context, new, slug, now)
+  local config, tree = context.config(), context.tree()
+  local locations = tree:locations()
+  local folder = new.version_path and chosen_location(config, locations, new.version_path)
+    or parents_location(tree, locations, new.down_revision)
+  local name = file_name(config, new.revision, slug, now)
+  if name:find("/", 1, true) and not config:flag "recursive_version_locations" then
+    errors.usage("file_template: the name %s has a folder in it, which nothing reads without "
+      .. "recursive_version_locations = true", name)
+  end
+  return folder .. "/" .. name
+end
+
+--- Writes the file and says so. `new`: message, rev_id (nil: chosen), version_path (nil: as its parent), and the lists
+--- down_revision, branch_labels, depends_on. Returns the exit code.
 function M.write(context, new)
   local config, now = context.config(), os.time()
   config:check_rails "revision"
   new.revision = new.rev_id and check_id(new.rev_id, context.tree()) or random_id()
   new.create_date = os.date("%Y-%m-%d %H:%M:%S", now)
-  local location = script_location(config)
   local slug = slug_of(new.message or "", config:number "truncate_slug_length")
   new.message = new.message or "empty message"
-  local path = ("%s/versions/%s"):format(location, file_name(config, new.revision, slug, now))
-  local source, source_path = read_template(location)
+  local path = place(context, new, slug, now)
+  local source, source_path = read_template(script_location(config))
   local text = template.render(source, shown(source_path), new)
-  make_folder(location .. "/versions")
+  make_folder(path:match "^(.+)/")
   write_file(path, text)
   if context.options.json then
     output.json(output.object("revision", new.revision, "path", shown(path), "down_revision", new.down_revision))

@@ -32,7 +32,6 @@ function M.new(options)
   context.tree = once(function()
     local config = context.config()
     if not config:get "script_location" then config:require_service() end
-    config:check_rails "tree"
     return require("dmlua.engine.script").load(config)
   end)
 

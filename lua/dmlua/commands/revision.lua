@@ -18,6 +18,8 @@ local function arguments(parser)
     :description "the revision it comes after (default: the head); base begins a new history"
   parser:flag "--splice":description "allow a --head that is no head: begin a new branch there"
   parser:option "--branch-label":argname "LABEL":description "a name for the branch that begins here"
+  parser:option "--version-path":argname "PATH"
+    :description "the folder for the file, one of version_locations (default: its parent's)"
   parser:option "--depends-on":argname "REV":count "*"
     :description "a revision that must be there before; may be repeated"
   parser:flag "--autogenerate":hidden(true):action(refuse_autogenerate)
@@ -57,6 +59,7 @@ local function run(context)
   return new_revision.write(context, {
     message = options.message,
     rev_id = options.rev_id,
+    version_path = options.version_path,
     down_revision = parents(graph, options.head, options.splice),
     branch_labels = options.branch_label and { options.branch_label },
     depends_on = depends_on,
