@@ -19,7 +19,7 @@ describe("op.across_tenants", function()
   end
 
   before_each(function()
-    owner:exec [[DROP TABLE IF EXISTS child, customers, "Order Line", parted CASCADE]]
+    owner:exec [[DROP TABLE IF EXISTS child, children, customers, "Order Line", parted CASCADE]]
     owner:exec "CREATE TABLE customers (id int PRIMARY KEY, tenant_id text)"
     owner:exec "INSERT INTO customers VALUES (1, 'a'), (2, 'b')"
     owner:exec "CREATE TABLE child (id int, customer_id int)"
@@ -134,6 +134,34 @@ describe("op.across_tenants", function()
       local message = step.error_of(step.recorder(), script)
       assert.equal("script.lua", message and message.file, script)
     end
+  end)
+
+  it("is not needed for any other directive: they work for the owner where row security is forced", function()
+    local message = run(owner, [[
+      op.add_column("customers", sa.Column("country", sa.String(2), { server_default = "de", nullable = false,
+        index = true, unique = true, comment = "where" }))
+      op.alter_column("customers", "country", { type_ = sa.Text, postgresql_using = "upper(country)", nullable = true,
+        server_default = null, comment = null })
+    ]])
+    assert.equal("23505", message.sqlstate) -- the two rows have the same default: the index sees them
+    assert.is_nil((run(owner, [[
+      op.add_column("customers", sa.Column("country", sa.String(2), { server_default = "de", nullable = false,
+        index = true, comment = "where" }))
+      op.alter_column("customers", "country", { type_ = sa.Text, postgresql_using = "upper(country)", nullable = true,
+        server_default = null, comment = null })
+      op.alter_column("customers", "tenant_id", { nullable = false, new_column_name = "tenant" })
+      op.create_unique_constraint("uq", "customers", { "tenant", "id" })
+      op.create_check_constraint("ck", "customers", "id > 0")
+      op.create_index("ix", "customers", { "tenant" }, { unique = true })
+      op.drop_index("ix")
+      op.drop_constraint("uq", "customers")
+      op.create_primary_key("pk", "child", { "id" })
+      op.drop_column("customers", "country")
+      op.rename_table("child", "children")
+      op.drop_table("children")
+    ]])))
+    assert.is_true(forced "customers")
+    assert.equal("23514", run(owner, [[op.create_check_constraint("ck2", "customers", "id > 1")]]).sqlstate)
   end)
 
   describe("is used by the vocabulary itself:", function()

@@ -92,6 +92,48 @@ describe("guards", function()
       assert.equal(2, #app:exec("SELECT * FROM t").rows)
     end)
 
+    -- What the application role tries, and what comes of it: rows touched or returned, or the error's SQLSTATE.
+    local attempts = {
+      { "SELECT * FROM t", 1 }, { "SELECT * FROM t WHERE tenant_id = '%s'", 0 }, { "UPDATE t SET email = 'z'", 1 },
+      { "UPDATE t SET email = 'z' WHERE tenant_id = '%s'", 0 }, { "UPDATE t SET tenant_id = '%s'", "42501" },
+      { "DELETE FROM t", 1 }, { "DELETE FROM t WHERE tenant_id = '%s'", 0 },
+      { "INSERT INTO t (tenant_id) VALUES ('%s')", "42501" }, { "TRUNCATE t", "42501" },
+      { "INSERT INTO t (id, tenant_id) VALUES (2, current_setting('app.current_tenant_id')::%s)"
+        .. " ON CONFLICT (id) DO UPDATE SET email = 'z'", "42501", of_type = true },
+      { "SELECT 1 FROM t HAVING count(*) > 1", 0 }, { "WITH d AS (DELETE FROM t RETURNING 1) SELECT * FROM d", 1 },
+      { "ALTER TABLE t DISABLE ROW LEVEL SECURITY", "42501" },
+      { "SET LOCAL row_security = off; SELECT * FROM t", "42501" },
+    }
+
+    local function outcome(sql)
+      local ok, answer = pcall(function()
+        local last
+        for statement in (sql .. ";"):gmatch("([^;]+);") do last = app:exec(statement) end
+        return last
+      end)
+      if not ok then return answer.sqlstate end
+      return #answer.columns > 0 and #answer.rows or answer.rowcount
+    end
+
+    for type_name, ids in pairs {
+      ["varchar(5)"] = { "acme1", "acme2" }, bigint = { "1", "2" },
+      uuid = { "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002" },
+    } do
+      it("keeps tenants apart whatever the application role tries, with " .. type_name, function()
+        isolated(type_name)
+        owner:exec "ALTER TABLE t NO FORCE ROW LEVEL SECURITY"
+        owner:exec(("INSERT INTO t VALUES (1, '%s'), (2, '%s')"):format(ids[1], ids[2]))
+        owner:exec "ALTER TABLE t FORCE ROW LEVEL SECURITY"
+        as_tenant(ids[1])
+        for _, attempt in ipairs(attempts) do
+          app:exec "BEGIN"
+          local sql = attempt[1]:format(attempt.of_type and type_name or ids[2])
+          assert.equal(attempt[2], outcome(sql), sql)
+          app:exec "ROLLBACK"
+        end
+      end)
+    end
+
     it("changes nothing and says nothing the second time", function()
       for _, type_name in ipairs { "varchar(255)", "text", "uuid", "bigint", "integer", "char(8)", "name" } do
         isolated(type_name)
