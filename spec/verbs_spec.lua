@@ -166,6 +166,7 @@ describe("current", function()
     run("upgrade head", 1)
     local line, part = run("current").out:match "^(a1 %(%+ b1, part (%d+) done%)\n)$"
     assert(line, run("current").out)
+    assert.matches("\nRev: a1 %(%+ b1, part %d+ done%)\nParent: <base>\n", run("current -v").out)
     local parts = cjson.decode(run("current --json").out).parts
     assert.same({ { "b1", "upgrade", tonumber(part) } }, { { parts[1].revision, parts[1].direction, parts[1].part } })
     helper.execute(database.owner, "CREATE TABLE waits_for (n int)")

@@ -74,7 +74,11 @@ local function write_text(context, graph, ids, state)
   for _, id in ipairs(ids) do
     local it = graph:describe(id)
     local note = by_row[id] or ""
-    output.line(verbose and listing.block(context.tree(), it) .. note or revision_lines.current(it) .. note)
+    if verbose then
+      output.line((listing.block(context.tree(), it):gsub("\n", function() return note .. "\n" end, 1)))
+    else
+      output.line(revision_lines.current(it) .. note)
+    end
   end
   if by_row["<base>"] then output.line("<base>" .. by_row["<base>"]) end
 end
