@@ -1,4 +1,5 @@
-/* dmlua.pattern: find, match, gmatch and gsub as the manual of Lua 5.4 has them (§6.4), over bindings/pattern. */
+/* dmlua.pattern: find, match, gmatch and gsub as the manual of Lua 5.4 has them (§6.4), over
+ * bindings/pattern. */
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
@@ -7,7 +8,8 @@
 #include "bindings/pattern.h"
 
 /* [-0, +1] Capture i; without captures, the whole match is the first. */
-static void push_capture(lua_State *L, const struct pattern_match *match, int i, const char *start, const char *end)
+static void push_capture(lua_State *L, const struct pattern_match *match, int i, const char *start,
+                         const char *end)
 {
     const struct pattern_capture *capture = &match->captures[i];
     if (match->count == 0)
@@ -19,7 +21,8 @@ static void push_capture(lua_State *L, const struct pattern_match *match, int i,
 }
 
 /* [-0, +n] Returns n: all captures; the whole match if there are none and `whole`. */
-static int push_captures(lua_State *L, const struct pattern_match *match, const char *start, const char *end, bool whole)
+static int push_captures(lua_State *L, const struct pattern_match *match, const char *start, const char *end,
+                         bool whole)
 {
     int count = match->count == 0 && whole ? 1 : match->count;
     int i;
@@ -70,7 +73,8 @@ static bool is_plain(const char *text, size_t size)
     return true;
 }
 
-static int find_plain(lua_State *L, const struct pattern_match *match, const char *at, const char *text, size_t size)
+static int find_plain(lua_State *L, const struct pattern_match *match, const char *at, const char *text,
+                      size_t size)
 {
     const char *found = memmem(at, (size_t)(match->end - at), text, size);
     if (found == NULL) {
@@ -83,8 +87,8 @@ static int find_plain(lua_State *L, const struct pattern_match *match, const cha
 }
 
 /* The first match from `at` on; its beginning, and its end in `*end`. */
-static const char *search(lua_State *L, const struct pattern *pattern, struct pattern_match *match, const char *at,
-                          bool anchor, const char **end)
+static const char *search(lua_State *L, const struct pattern *pattern, struct pattern_match *match,
+                          const char *at, bool anchor, const char **end)
 {
     do {
         *end = pattern_run(L, pattern, match, at);
@@ -134,7 +138,8 @@ static int pattern_match(lua_State *L)
     return find_or_match(L, false);
 }
 
-/* The iterator of gmatch. Upvalues: subject, compiled pattern, offset to begin at, offset of the last match's end. */
+/* The iterator of gmatch. Upvalues: subject, compiled pattern, offset to begin at, offset of the last match's
+ * end. */
 static int gmatch_next(lua_State *L)
 {
     const struct pattern *pattern = lua_touserdata(L, lua_upvalueindex(2));
@@ -190,7 +195,8 @@ static void add_escape(const struct replacement *replacement, char c)
     if (c == '%') {
         luaL_addchar(replacement->buffer, c);
     } else if (c == '0') {
-        luaL_addlstring(replacement->buffer, replacement->start, (size_t)(replacement->end - replacement->start));
+        luaL_addlstring(replacement->buffer, replacement->start,
+                        (size_t)(replacement->end - replacement->start));
     } else if (c < '1' || c > '9') {
         luaL_error(replacement->L, "invalid use of '%%' in replacement string");
     } else if (number >= replacement->match->count && number > 0) {
@@ -217,7 +223,7 @@ static void add_text(const struct replacement *replacement)
     luaL_addlstring(replacement->buffer, text, (size_t)(end - text));
 }
 
-/* The replacement is what argument 3, a table or a function, answers; false and nil leave the match as it is. */
+/* The replacement is what argument 3, a table or a function, answers; false and nil leave the match alone. */
 static void add_answer(const struct replacement *replacement, int type)
 {
     lua_State *L = replacement->L;
@@ -247,8 +253,9 @@ static int pattern_gsub(lua_State *L)
     const struct pattern *pattern;
     luaL_Buffer buffer;
     bool anchor;
-    luaL_argexpected(L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
-                     "string/function/table");
+    luaL_argexpected(
+        L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
+        "string/function/table");
     if (type == LUA_TNUMBER)
         lua_tostring(L, 3);
     pattern = read_pattern(L, &anchor);
@@ -278,10 +285,7 @@ static int pattern_gsub(lua_State *L)
 }
 
 static const luaL_Reg pattern[] = {
-    {"find", pattern_find},
-    {"match", pattern_match},
-    {"gmatch", pattern_gmatch},
-    {"gsub", pattern_gsub},
+    {"find", pattern_find}, {"match", pattern_match}, {"gmatch", pattern_gmatch}, {"gsub", pattern_gsub},
     {NULL, NULL},
 };
 

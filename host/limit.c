@@ -9,8 +9,8 @@
 enum { INSTRUCTIONS = 1000 }; /* between two looks at the flags */
 
 static struct {
-    size_t used;    /* bytes that Lua holds */
-    size_t most;    /* 0: no limit */
+    size_t used; /* bytes that Lua holds */
+    size_t most; /* 0: no limit */
     struct limits limits;
     bool active;
     bool stopped;
@@ -60,7 +60,8 @@ static void stop_memory(lua_State *L)
 
 static void stop_time(lua_State *L)
 {
-    stop(L, ERROR_MIGRATION, "out of time", "look for a loop that does not end, or let the server do the work; script_seconds sets the limit");
+    stop(L, ERROR_MIGRATION, "out of time",
+         "look for a loop that does not end, or let the server do the work; script_seconds sets the limit");
     error_text(&limit.error.detail, "a script may use %d seconds of processor time", limit.limits.seconds);
 }
 

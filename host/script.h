@@ -16,13 +16,13 @@ struct script {
     size_t label_count;
     const char *const *depends;
     size_t depends_count;
-    const char *message;     /* first paragraph of the comment, on one line; "" if there is none */
-    const char *doc;         /* the whole comment */
-    const char *create_date; /* as written there; null: not said */
-    const char *path;        /* as a user would type it */
-    const char *lib;         /* the folder that `require` looks in */
+    const char *message;         /* first paragraph of the comment, on one line; "" if there is none */
+    const char *doc;             /* the whole comment */
+    const char *create_date;     /* as written there; null: not said */
+    const char *path;            /* as a user would type it */
+    const char *lib;             /* the folder that `require` looks in */
     const struct limits *limits; /* what it may use */
-    char sha256[65];         /* of the file as it was read, lower-case hex */
+    char sha256[65];             /* of the file as it was read, lower-case hex */
     bool has_upgrade;
     bool has_downgrade;
 };
@@ -41,13 +41,14 @@ const struct script *tree_find(const struct tree *tree, const char *revision);
 /* Borrowed. */
 const struct graph *tree_graph(const struct tree *tree);
 
-/* Has the file a function `entry` ("upgrade", "downgrade")? An error that says what to do if not; asked when a plan is
-   made, before its first step runs. */
+/* Has the file a function `entry` ("upgrade", "downgrade")? An error that says what to do if not; asked when
+   a plan is made, before its first step runs. */
 int script_check(const struct script *script, const char *entry, struct error *error);
 
-/* [-1, +0] Compiles the file anew, in a fresh environment over the vocabulary made from the bind table at the top, checks
-   that it is the file that was read, runs its top level and calls `entry`; all of it under the limits of host/limit.h.
-   Never raises. An error table that was raised passes through as it is; every error has the author's place. */
+/* [-1, +0] Compiles the file anew, in a fresh environment over the vocabulary made from the bind table at the
+   top, checks that it is the file that was read, runs its top level and calls `entry`; all of it under the
+   limits of host/limit.h. Never raises. An error table that was raised passes through as it is; every error
+   has the author's place. */
 int script_run(lua_State *L, const struct script *script, const char *entry, struct error *error);
 
 #endif

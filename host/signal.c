@@ -85,7 +85,8 @@ static void on_interrupt(int number)
 static void on_alarm(int number)
 {
     (void)number;
-    leave("FAILED: interrupted\n  nothing came back within three seconds; the server rolls back what was under way\n",
+    leave("FAILED: interrupted\n  nothing came back within three seconds; the server rolls back what was "
+          "under way\n",
           ERROR_INTERRUPTED);
 }
 
@@ -119,7 +120,8 @@ bool signal_install(void)
         handle(SIGHUP, on_interrupt);
     handle(SIGALRM, on_alarm);
     handle(SIGVTALRM, on_time);
-    handle(SIGCHLD, SIG_DFL); /* whoever started us may ignore it: we would not learn how our own children end */
+    handle(SIGCHLD,
+           SIG_DFL); /* whoever started us may ignore it: we would not learn how our own children end */
     return true;
 }
 

@@ -17,16 +17,16 @@ bool signal_install(void);
 /* Becomes readable with the first signal, for poll beside a socket. Nothing needs to be read from it. */
 int signal_fd(void);
 
-/* The first signal starts a clock of three seconds, after which the watchdog cancels and leaves with 130. Whoever has seen
-   signal_interrupted and goes on in an orderly way stops the clock with this. */
+/* The first signal starts a clock of three seconds, after which the watchdog cancels and leaves with 130.
+   Whoever has seen signal_interrupted and goes on in an orderly way stops the clock with this. */
 void signal_noticed(void);
 
-/* What the watchdog calls before it leaves, to end the statement on the server: called from a signal handler, so only
-   what is safe there (PQcancel is). Null: nothing. */
+/* What the watchdog calls before it leaves, to end the statement on the server: called from a signal handler,
+   so only what is safe there (PQcancel is). Null: nothing. */
 void signal_watch(void (*cancel)(void *), void *data);
 
-/* From now on the program may use so many seconds of processor time (waiting is free) before signal_expired is set; a
-   few seconds later the watchdog leaves with 1. 0: no limit any more. */
+/* From now on the program may use so many seconds of processor time (waiting is free) before signal_expired
+   is set; a few seconds later the watchdog leaves with 1. 0: no limit any more. */
 void signal_limit(int seconds);
 
 #endif

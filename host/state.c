@@ -41,8 +41,8 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
-/* A string finds its methods in the library itself, also a script's: so nobody makes bytecode, and every pattern is one
-   that can be interrupted. */
+/* A string finds its methods in the library itself, also a script's: so nobody makes bytecode, and every
+   pattern is one that can be interrupted. */
 static void change_strings(lua_State *L)
 {
     lua_getglobal(L, "string");
@@ -63,7 +63,8 @@ static int open_libraries(lua_State *L)
     const luaL_Reg *native;
     const struct embedded *module;
     luaL_openlibs(L);
-    lua_getglobal(L, "package"); /* only what is built in: a file that lies about must not become part of the program */
+    lua_getglobal(
+        L, "package"); /* only what is built in: a file that lies about must not become part of the program */
     lua_pushliteral(L, "");
     lua_setfield(L, -2, "path");
     lua_pushliteral(L, "");

@@ -94,19 +94,20 @@ static void read_value(lua_State *L, struct error *error)
     } else if (lua_isstring(L, 1)) {
         error_set(error, ERROR_MIGRATION, "%s", lua_tostring(L, 1));
     } else if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
-        error_set(error, ERROR_MIGRATION, "%s", luaL_tolstring(L, 1, NULL)); /* runs what an author may have written */
+        error_set(error, ERROR_MIGRATION, "%s", luaL_tolstring(L, 1, NULL)); /* runs an author's code */
     } else if (lua_istable(L, 1) && get_field(L, "message") == LUA_TSTRING) {
         error_set(error, ERROR_MIGRATION, "%s", lua_tostring(L, -1));
     } else {
-        error_set(error, ERROR_MIGRATION, "(error object is a %s value)", luaL_typename(L, 1)); /* Lua's own words */
+        /* Lua's own words */
+        error_set(error, ERROR_MIGRATION, "(error object is a %s value)", luaL_typename(L, 1));
     }
 }
 
 /* The error that the innermost state_call fills. */
 static struct error *current;
 
-/* Fills `current` where the error was raised, while the frames are still there. A failure in here (an author's __tostring)
-   comes back in here as the error. */
+/* Fills `current` where the error was raised, while the frames are still there. A failure in here (an
+   author's __tostring) comes back in here as the error. */
 static int handle_message(lua_State *L)
 {
     if (limit_stopped() || current->kind != ERROR_NONE)
@@ -123,7 +124,8 @@ static int handle_message(lua_State *L)
 /* What no handler has seen. */
 static void set_status(int status, struct error *error)
 {
-    error_set(error, ERROR_MIGRATION, "%s", status == LUA_ERRMEM ? "out of memory" : "error while handling an error");
+    error_set(error, ERROR_MIGRATION, "%s",
+              status == LUA_ERRMEM ? "out of memory" : "error while handling an error");
 }
 
 static void finish_error(lua_State *L, int status, struct error *error)

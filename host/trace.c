@@ -21,7 +21,8 @@ static bool is_author(const lua_Debug *frame)
     return *frame->what != 'C' && frame->source[0] != '=';
 }
 
-/* The line number behind "SHOWN:" at the head of the message, and where the text after it begins; 0 if there is none. */
+/* The line number behind "SHOWN:" at the head of the message, and where the text after it begins; 0 if there
+ * is none. */
 static int read_place(const char *message, const char *shown, const char **rest)
 {
     size_t size = strlen(shown);
@@ -94,8 +95,8 @@ static void push_globals(lua_State *stack)
     lua_pushnil(stack);
 }
 
-/* The global that holds the frame's function, as `upgrade` does when it is called from outside of Lua; or null. The
-   name lives as long as the global. */
+/* The global that holds the frame's function, as `upgrade` does when it is called from outside of Lua; or
+   null. The name lives as long as the global. */
 static const char *global_name(lua_State *stack, lua_Debug *frame)
 {
     const char *name = NULL;

@@ -1,5 +1,5 @@
-/* dmlua.engine.sandbox: what of Lua's library catches errors, as a script gets it: a script that has been stopped, or has
-   used up its memory, is not caught (host/limit.h). And print. */
+/* dmlua.engine.sandbox: what of Lua's library catches errors, as a script gets it: a script that has been
+   stopped, or has used up its memory, is not caught (host/limit.h). And print. */
 #include <lauxlib.h>
 
 #include "host/api/api.h"
@@ -33,7 +33,8 @@ static int sandbox_pcall(lua_State *L)
     return finish_call(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 1, finish_call), 1);
 }
 
-/* The script's handler (upvalue 1) is not for a script that has been stopped: hooks are off while it would run. */
+/* The script's handler (upvalue 1) is not for a script that has been stopped: hooks are off while it would
+ * run. */
 static int handle(lua_State *L)
 {
     if (limit_stopped())
@@ -51,11 +52,11 @@ static int sandbox_xpcall(lua_State *L)
     luaL_checktype(L, 2, LUA_TFUNCTION);
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, handle, 1);
-    lua_replace(L, 2);        /* f, handle, arguments */
+    lua_replace(L, 2); /* f, handle, arguments */
     lua_pushvalue(L, 1);
-    lua_insert(L, 3);         /* f, handle, f, arguments */
+    lua_insert(L, 3); /* f, handle, f, arguments */
     lua_pushboolean(L, 1);
-    lua_insert(L, 3);         /* f, handle, true, f, arguments */
+    lua_insert(L, 3); /* f, handle, true, f, arguments */
     return finish_call(L, lua_pcallk(L, lua_gettop(L) - 4, LUA_MULTRET, 2, 3, finish_call), 3);
 }
 

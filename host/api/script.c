@@ -117,8 +117,8 @@ static void push_script(lua_State *L, const struct script *script)
     put_flag(L, "has_downgrade", script->has_downgrade);
 }
 
-/* tree:revisions() → list of {revision, down_revision, branch_labels, depends_on, message, doc, create_date, path, sha256,
-   has_upgrade, has_downgrade}, in load order */
+/* tree:revisions() → list of {revision, down_revision, branch_labels, depends_on, message, doc, create_date,
+   path, sha256, has_upgrade, has_downgrade}, in load order */
 static int tree_method_revisions(lua_State *L)
 {
     struct tree *tree = tree_check(L, 1);
@@ -166,12 +166,8 @@ static int tree_method_check(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"graph", tree_method_graph},
-    {"revisions", tree_method_revisions},
-    {"locations", tree_method_locations},
-    {"find", tree_method_find},
-    {"check", tree_method_check},
-    {NULL, NULL},
+    {"graph", tree_method_graph}, {"revisions", tree_method_revisions}, {"locations", tree_method_locations},
+    {"find", tree_method_find},   {"check", tree_method_check},         {NULL, NULL},
 };
 
 static const luaL_Reg module[] = {

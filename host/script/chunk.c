@@ -95,7 +95,8 @@ int chunk_resume(lua_State *L, lua_State *thread, int arguments, int results, st
             return 0;
         limit_error(error);
     } else if (status == LUA_YIELD) {
-        error_set(error, ERROR_MIGRATION, "coroutine.yield was called outside of the script's own coroutines");
+        error_set(error, ERROR_MIGRATION,
+                  "coroutine.yield was called outside of the script's own coroutines");
         trace_fill(thread, error);
     } else {
         state_thread_error(L, thread, status, error);

@@ -20,8 +20,8 @@ struct tree {
 
 /* Where the configuration says that scripts are. Borrowed. */
 struct tree_places {
-    const char *folder;   /* what relative paths are under */
-    const char *location; /* script_location; null: not said */
+    const char *folder;    /* what relative paths are under */
+    const char *location;  /* script_location; null: not said */
     char *const *versions; /* version_locations; none: versions/ in the location */
     size_t version_count;
     bool recursive; /* with the folders in them */
@@ -39,8 +39,8 @@ void chunk_read(lua_State *L, const char *path, char sha256[65]);
 /* [-2, +1] The text below the environment at the top → the file's main function. Raises. */
 void chunk_compile(lua_State *L, const char *path);
 
-/* [-(arguments + 1), +results or 0] Runs a function in `thread`, where it and its arguments stand at the top. -1, and the
-   error, if it did not come to its end. */
+/* [-(arguments + 1), +results or 0] Runs a function in `thread`, where it and its arguments stand at the top.
+   -1, and the error, if it did not come to its end. */
 int chunk_resume(lua_State *L, lua_State *thread, int arguments, int results, struct error *error);
 
 /* Reads the headers of all files into the tree. Raises. */

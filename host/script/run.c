@@ -64,7 +64,8 @@ static bool same_revision(lua_State *L, const struct script *script)
 static int push_entry(lua_State *L, const struct run *run)
 {
     if (!same_revision(L, run->script)) {
-        error_set(run->error, ERROR_USAGE, "%s says another revision each time it is read", run->script->path);
+        error_set(run->error, ERROR_USAGE, "%s says another revision each time it is read",
+                  run->script->path);
         return -1;
     }
     lua_pushstring(L, run->entry);
@@ -74,7 +75,8 @@ static int push_entry(lua_State *L, const struct run *run)
     return -1;
 }
 
-/* [-0, +0] 1: bind, 2: struct run. Raises what comes before the script's first line; what comes later is in run->error. */
+/* [-0, +0] 1: bind, 2: struct run. Raises what comes before the script's first line; what comes later is in
+ * run->error. */
 static int run_protected(lua_State *L)
 {
     struct run *run = lua_touserdata(L, 2);

@@ -42,14 +42,14 @@ static bool is_folder(const char *path)
 /* Alembic's words. */
 static int missing_folder(const char *path, struct error *error)
 {
-    error_set(error, ERROR_USAGE, "Path doesn't exist: %s.  Please use the 'init' command to create a new scripts folder.",
-              path);
+    error_set(error, ERROR_USAGE,
+              "Path doesn't exist: %s.  Please use the 'init' command to create a new scripts folder.", path);
     error_text(&error->hint, "`dmlua init` makes one; script_location in the configuration says where it is");
     return -1;
 }
 
-/* A folder of `version_locations`. Alembic passes over one that is not there; a volume that was not mounted would then
-   look like a database that needs nothing. */
+/* A folder of `version_locations`. Alembic passes over one that is not there; a volume that was not mounted
+   would then look like a database that needs nothing. */
 static int missing_location(const char *path, struct error *error)
 {
     error_set(error, ERROR_USAGE, "Path doesn't exist: %s (named by version_locations)", path);
@@ -90,7 +90,8 @@ static int take_files(struct tree *tree, const struct tree_places *places, struc
 int tree_open(struct tree *tree, const struct tree_places *places, struct error *error)
 {
     if (places->location == NULL || *places->location == '\0') {
-        error_set(error, ERROR_USAGE, "No 'script_location' key found in configuration."); /* Alembic's words */
+        /* Alembic's words */
+        error_set(error, ERROR_USAGE, "No 'script_location' key found in configuration.");
         error_text(&error->hint, "script_location names the folder that holds versions/");
         return -1;
     }
