@@ -154,6 +154,12 @@ Path: versions/b1.lua
 ]], (dmlua(folder, "show b1").out:gsub("\n    \n", "\n....\n")))
   end)
 
+  it("show the control characters of a comment, and send none to the terminal", function()
+    local folder = helper.project { versions = { { revision = "a1", message = "x\27[2J \xc2\x9b1A \xc3\xa9" } } }
+    assert.equal("<base> -> a1 (head), x\\x1b[2J \\x9b1A \xc3\xa9\n", dmlua(folder, "history").out)
+    assert(not dmlua(folder, "show a1").out:find "\27")
+  end)
+
   it("take a range, an order and a limit", function()
     local folder = tree()
     assert.equal("a1 -> b1 (branchpoint), Create services\n<base> -> a1, Create customers\n",

@@ -19,9 +19,9 @@ end
 
 -- JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number.
 local function encode_string(text)
-  local parts, from, length, bad = { '"' }, 1, nil, nil
+  local parts, from = { '"' }, 1
   repeat
-    length, bad = utf8.len(text, from)
+    local length, bad = utf8.len(text, from)
     parts[#parts + 1] = text:sub(from, (bad or 0) - 1):gsub('[%c"\\]', escape)
     if bad then
       parts[#parts + 1] = escape(text:sub(bad, bad))
@@ -68,9 +68,19 @@ end
 --- The JSON text of a value: nil, boolean, number, string, list, an object of M.object, or a table of named values.
 M.encode = encode
 
---- Writes one line of text.
+local function hex(char)
+  return ("\\x%02x"):format(char:byte(-1))
+end
+
+-- Control characters are shown, not sent: no name, comment or note of a database moves a terminal's cursor. C1 too,
+-- which UTF-8 writes in two bytes.
+local function shown(text)
+  return (text:gsub("[^%C\t\n]", hex):gsub("\xc2[\x80-\x9f]", hex))
+end
+
+--- Writes one line of text; a block of several lines is one too.
 function M.line(text)
-  engine.write(text .. "\n")
+  engine.write(shown(text) .. "\n")
 end
 
 --- Writes lines of text.

@@ -26,16 +26,17 @@ local function duration(ms)
   return ms < 1000 and ("%.0f ms"):format(ms) or ("%.1f s"):format(ms / 1000)
 end
 
--- The columns of one row, left to right; the last ones may be missing.
+-- The columns of one row, left to right.
 local function cells(row)
   local remarks = {}
+  local started = row.started:gsub("%.%d+Z$", "Z")
   if (row.part or 0) > 0 then remarks[1] = ("part %d"):format(row.part) end
   if row.tenant then remarks[#remarks + 1] = "tenant " .. row.tenant end
   if row.rows then remarks[#remarks + 1] = ("%d rows"):format(row.rows) end
   remarks[#remarks + 1] = row.reason
   remarks[#remarks + 1] = row.note
-  return { (row.started:gsub("%.%d+Z$", "Z")), row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
-    table.concat(remarks, "; ") }
+  return { started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
+    (table.concat(remarks, "; "):gsub("%s*\n%s*", " ")) }
 end
 
 local function run(context)
