@@ -120,6 +120,15 @@ Path: versions/a.lua
     assert.not_matches("not this", show('revision = "a" -- not this', "a"))
   end)
 
+  it("may stand in a file with a byte order mark and with the line ends of Windows", function()
+    local result = heads({
+      ["a.lua"] = '\xef\xbb\xbf-- First\r\n--\r\n-- Revision ID: a\r\n\r\nrevision = "a"\r\nrequire "b"' },
+      { files = { ["lib/b.lua"] = "\xef\xbb\xbfreturn 1" } })
+    assert.equal("", result.err)
+    assert.equal("a (head)\n", result.out)
+    assert.matches("\n    First\n", show('\xef\xbb\xbf-- First\r\n--\r\nrevision = "a"\r\n', "a"))
+  end)
+
   it("may name several parents, labels and dependencies", function()
     local result = heads {
       ["a.lua"] = 'revision = "a"', ["b.lua"] = 'revision = "b"',

@@ -35,11 +35,18 @@ static ssize_t read_whole(int fd, char *block, size_t size)
     return (ssize_t)got;
 }
 
+/* What some editors put before UTF-8. Lua, too, leaves it out when it reads a file. */
+static size_t mark_size(const char *text, size_t size)
+{
+    return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 /* The size comes first, so that nothing is open while Lua makes room for the text. */
 void chunk_read(lua_State *L, const char *path, char sha256[65])
 {
     struct stat status;
     ssize_t got = -1;
+    size_t mark;
     char *block;
     int fd, failure;
     if (stat(path, &status) != 0)
@@ -55,7 +62,8 @@ void chunk_read(lua_State *L, const char *path, char sha256[65])
         raise_read(L, path, failure);
     if (sha256 != NULL)
         SHA256Data((const uint8_t *)block, (size_t)got, sha256);
-    lua_pushlstring(L, block, (size_t)got);
+    mark = mark_size(block, (size_t)got);
+    lua_pushlstring(L, block + mark, (size_t)got - mark);
     lua_remove(L, -2);
 }
 

@@ -147,7 +147,7 @@ local function read_file(path)
   local file = io.open(path, "rb")
   local text = file and file:read("a")
   if file then file:close() end
-  return text
+  return text and (text:gsub("^\xef\xbb\xbf", "")) -- what some editors put before UTF-8
 end
 
 local function compile(path, env)
