@@ -1,24 +1,43 @@
 local helper = require "spec.helper"
+local lfs = require "lfs"
 
 local readme = helper.read(helper.root .. "/README.md")
 
--- The n-th block of this language, from its heading on.
-local function block(heading, language)
+-- The n-th block of this language below a heading.
+local function block(heading, language, n)
   local section = readme:match("\n## " .. heading .. "\n(.-)\n## ")
-  return section:match("\n```" .. language .. "\n(.-)```") or error("no block under " .. heading)
+  for text in section:gmatch("\n```" .. language .. "\n(.-)```") do
+    n = (n or 1) - 1
+    if n == 0 then return text end
+  end
+  error("no such block under " .. heading)
+end
+
+-- Runs each line of a block that calls dmlua, in a folder.
+local function run_lines(text, folder, environment)
+  for line in text:gmatch "[^\n]+" do
+    local command = line:match "^dmlua (.*)"
+    if command then
+      command = helper.program .. " " .. command
+      local result = helper.run("/bin/sh", { "-c", command }, { cwd = folder, env = environment })
+      assert.equal(0, result.code, line .. "\n" .. result.out .. result.err)
+    end
+  end
+end
+
+local function only_file(folder)
+  for name in lfs.dir(folder) do
+    if name:match "%.lua$" then return folder .. "/" .. name end
+  end
 end
 
 describe("README.md", function()
-  it("shows a first migration that runs as it stands, and every command after it", function()
-    local database = helper.database()
-    local folder = helper.folder()
-    helper.write(folder .. "/dmlua.ini", block("A first migration", "ini"))
-    helper.write(folder .. "/migrations/versions/abc123.lua", block("A first migration", "lua"))
-    for line in block("A first migration", "sh"):gmatch("[^\n]+") do
-      local words = line:match("^dmlua ([^#]+)")
-      local result = helper.dmlua(words, { cwd = folder, env = { DATABASE_URL = database.url } })
-      assert.equal(0, result.code, line .. "\n" .. result.out .. result.err)
-    end
+  it("shows a first migration that runs as it stands, and every command before and after it", function()
+    local database, folder = helper.database(), helper.folder()
+    run_lines(block("A first migration", "sh"), folder)
+    local file = only_file(folder .. "/migrations/management/versions")
+    helper.write(file, helper.read(file):match("^(.-)function upgrade") .. block("A first migration", "lua"))
+    run_lines(block("A first migration", "sh", 2), folder, { DATABASE_URL = database.url, SERVICE_TYPE = "management" })
   end)
 
   it("shows a whole ini whose services and environments can all be used", function()
@@ -35,7 +54,7 @@ describe("README.md", function()
 
   it("names only verbs and files that there are", function()
     for path in readme:gmatch "%]%(([%w_./]+)%)" do
-      assert.is_truthy(require("lfs").attributes(helper.root .. "/" .. path), path)
+      assert.is_truthy(lfs.attributes(helper.root .. "/" .. path), path)
     end
     local help = helper.dmlua("--help").out
     for verb in readme:gmatch "`dmlua (%l+)" do assert.matches("\n  " .. verb .. " ", help, 1, true) end
