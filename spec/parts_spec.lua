@@ -1,5 +1,6 @@
 -- Steps that leave their transaction: parts, reruns, what is refused meanwhile.
 
+local activity = require "spec.support.activity"
 local helper = require "spec.helper"
 
 local function revision(upgrade)
@@ -12,6 +13,10 @@ end
 
 local function rewrite(folder, upgrade)
   helper.write(folder .. "/versions/abcd.lua", helper.revision(revision(upgrade)))
+end
+
+local function says(result, text)
+  assert.truthy(result.err:find(text, 1, true), result.err)
 end
 
 local function progress(db)
@@ -64,12 +69,12 @@ describe("a step with parts", function()
     for _, verb in ipairs { "downgrade base", "stamp head" } do
       local result = helper.dmlua(verb, { cwd = folder })
       assert.are.equal(3, result.code)
-      assert.truthy(result.err:find("upgrade of abcd is unfinished", 1, true))
-      assert.truthy(result.err:find("--abandon", 1, true))
+      says(result, "upgrade of abcd is unfinished")
+      says(result, "--abandon")
     end
     local result = helper.dmlua("stamp head --abandon", { cwd = folder })
     assert.are.equal(0, result.code)
-    assert.truthy(result.err:find("what it made stays in the database", 1, true))
+    says(result, "what it made stays in the database")
     assert.are.same({}, progress(db))
   end)
 
@@ -80,8 +85,8 @@ describe("a step with parts", function()
     rewrite(folder, (concurrently:gsub("%(a int%)", "(a int, b int)")))
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal(3, result.code)
-    assert.truthy(result.err:find("CREATE TABLE t (a int)", 1, true))
-    assert.truthy(result.err:find("CREATE TABLE t (a int, b int)", 1, true))
+    says(result, "CREATE TABLE t (a int)")
+    says(result, "CREATE TABLE t (a int, b int)")
     assert.are.equal(0, helper.dmlua("upgrade head --accept-changed", { cwd = folder }).code)
     assert.are.equal("abcd", helper.value(db, "SELECT version_num FROM alembic_version"))
   end)
@@ -90,7 +95,8 @@ describe("a step with parts", function()
     local db = helper.database()
     local body = [[
       op.execute("CREATE TABLE IF NOT EXISTS t (a int)")
-      local row = op.get_bind():execute("SELECT 7 AS n, NULL::text AS nothing, 'x y' AS word, clock_timestamp()::text AS now"):fetchone()
+      local row = op.get_bind():execute(
+        "SELECT 7 AS n, NULL::text AS nothing, 'x y' AS word, clock_timestamp()::text AS now"):fetchone()
       assert(row.nothing == nil and row.n == 7 and row.word == "x y")
       op.get_context():autocommit_block(function() op.execute("CREATE INDEX CONCURRENTLY t_a ON t (a)") end)
       op.execute("CREATE TABLE seen AS SELECT CAST(:now AS text) AS now", { now = row.now })
@@ -120,7 +126,7 @@ describe("a step with parts", function()
     rewrite(folder, concurrently)
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal("", result.code == 0 and "" or result.err)
-    assert.truthy(result.err:find("was left invalid by an earlier run", 1, true))
+    says(result, "was left invalid by an earlier run")
     assert.are_not.equal(before, helper.value(db, "SELECT 't_a'::regclass::oid"))
     assert.are.equal("t", helper.value(db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass"))
   end)
@@ -140,9 +146,7 @@ describe("a step with parts", function()
     running.kill("KILL")
     running.wait()
     connection:exec("COMMIT")
-    helper.eventually(function()
-      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'owner' AND datname = current_database()") == "0"
-    end)
+    activity.is_gone(db, "owner")
     assert.are.equal("", helper.value(db, "SELECT coalesce(string_agg(version_num, ','), '') FROM alembic_version"))
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal("", result.code == 0 and "" or result.err)
@@ -161,14 +165,10 @@ describe("a step with parts", function()
     local connection = helper.connect(db.postgres)
     connection:exec("SELECT pg_advisory_lock(1)")
     local running = helper.start("upgrade head", { cwd = folder })
-    helper.eventually(function()
-      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()") == "1"
-    end)
+    activity.waits_for_advisory_lock(db)
     running.kill("KILL")
     running.wait()
-    helper.eventually(function() -- client_connection_check_interval: what was sent already is not carried out
-      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE usename = 'owner' AND datname = current_database()") == "0"
-    end)
+    activity.is_gone(db, "owner") -- client_connection_check_interval: what was sent already is not carried out
     connection:exec("SELECT pg_advisory_unlock(1)")
     assert.are.equal("1", helper.value(db, "SELECT string_agg(a::text, ',' ORDER BY a) FROM t"))
     assert.are.same({ { part = "1", state = "done" }, { part = "2", state = "done" } }, progress(db))

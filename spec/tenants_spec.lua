@@ -1,5 +1,6 @@
 -- tenants.each: one tenant after the other, under its context and a role that the policies hold.
 
+local activity = require "spec.support.activity"
 local helper = require "spec.helper"
 
 local schema = [[
@@ -31,10 +32,27 @@ local function succeeded(result)
   assert.are.equal("", result.code == 0 and "" or result.err)
 end
 
+local function says(result, text)
+  assert.truthy(result.err:find(text, 1, true), result.err)
+end
+
 local function refused(result, code, text)
   assert.are.equal(code, result.code)
   assert.truthy(result.err:find(text, 1, true), result.err)
-  assert.truthy(result.err:find("database is at aaaa; nothing of bbbb was kept", 1, true), result.err)
+  says(result, "database is at aaaa; nothing of bbbb was kept")
+end
+
+-- A service whose tenants are listed in another one's database; tenant "a" is there.
+local function two_services(upgrade)
+  local management, isp = helper.database(), helper.database()
+  helper.execute(management, "CREATE TABLE tenants (id text, name text); INSERT INTO tenants VALUES ('a');"
+    .. "GRANT SELECT ON tenants TO owner")
+  local folder = helper.project { database = isp,
+    settings = { services = "management isp", url = "", app_role = "app", tenants_query = settings.tenants_query },
+    ini = ("[management]\nscript_location = m\nurl = %s\n[isp]\nscript_location = .\ntenants_service = management\n"
+      .. "url = %s\n"):format(management.url, isp.url),
+    versions = { { revision = "aaaa", upgrade = upgrade } } }
+  return management, folder, isp
 end
 
 describe("tenants.each", function()
@@ -48,9 +66,11 @@ describe("tenants.each", function()
 
   it("shows a callback the rows of its tenant alone, whatever the statement says", function()
     local db, result = run [[ tenants.each(function()
-      op.execute("UPDATE customers SET seen_as = current_setting('app.current_tenant_id'), by_role = current_user") end) ]]
+      op.execute("UPDATE customers SET seen_as = current_setting('app.current_tenant_id'), by_role = current_user")
+    end) ]]
     succeeded(result)
-    assert.are.equal("12", helper.value(db, "SELECT count(*) FROM customers WHERE seen_as = tenant_id AND by_role = 'app'"))
+    assert.are.equal("12",
+      helper.value(db, "SELECT count(*) FROM customers WHERE seen_as = tenant_id AND by_role = 'app'"))
   end)
 
   it("binds a tenant's id beside the SQL, with whatever quotes it has", function()
@@ -65,7 +85,8 @@ describe("tenants.each", function()
         local n = op.get_bind():execute("SELECT count(*) AS n FROM customers"):scalar()
         assert(n == 3, n)
       end)
-      op.execute("CREATE TABLE after AS SELECT current_user AS who, current_setting('app.current_tenant_id') AS context") ]]
+      op.execute("CREATE TABLE after AS SELECT current_user AS who,"
+        .. " current_setting('app.current_tenant_id') AS context") ]]
     succeeded(result)
     assert.are.same({ { who = "owner", context = "" } }, helper.sql(db, "SELECT who, context FROM after"))
   end)
@@ -74,7 +95,7 @@ describe("tenants.each", function()
     local db, result = run [[ tenants.each(function(tenant)
       op.execute("UPDATE customers SET n = 1 / (CASE WHEN tenant_id = 'globex' THEN 0 ELSE 1 END)") end) ]]
     refused(result, 1, "division by zero")
-    assert.truthy(result.err:find("tenant: globex", 1, true))
+    says(result, "tenant: globex")
     assert.are.equal("0", helper.value(db, "SELECT count(*) FROM customers WHERE n = 1 AND n <> n"))
     assert.are.equal("8", helper.value(db, "SELECT count(*) FROM customers WHERE n > 1"))
   end)
@@ -82,7 +103,7 @@ describe("tenants.each", function()
   it("names the tenant whose callback raised", function()
     local _, result = run [[ tenants.each(function(tenant) if tenant.id == "globex" then error("no") end end) ]]
     refused(result, 1, "no")
-    assert.truthy(result.err:find("tenant: globex", 1, true))
+    says(result, "tenant: globex")
   end)
 
   it("catches a callback that changes the context or the role behind its back", function()
@@ -93,7 +114,8 @@ describe("tenants.each", function()
     } do
       local _, result = run(([=[ tenants.each(function(tenant)
         if tenant.id == "globex" then op.execute([==[%s]==]) end end) ]=]):format(statement))
-      refused(result, 3, "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role")
+      refused(result, 3,
+        "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role")
     end
   end)
 
@@ -114,7 +136,7 @@ describe("tenants.each", function()
     refused(null, 2, "tenants_query gives NULL as a tenant's id")
     local _, missing = run([[ tenants.each(function() end) ]], { tenants_query = "SELECT id FROM nowhere" })
     refused(missing, 1, 'relation "nowhere" does not exist')
-    assert.truthy(missing.err:find("tenants_query", 1, true))
+    says(missing, "tenants_query")
     local _, none = run([[ tenants.each(function() end) ]], { tenants_query = "" })
     refused(none, 2, "no tenants_query is set")
   end)
@@ -138,7 +160,7 @@ describe("tenants.each", function()
         refused(result, 3, "passes row security")
       else
         succeeded(result)
-        assert.truthy(result.err:find("callbacks run unconfined", 1, true))
+        says(result, "callbacks run unconfined")
         assert.truthy(helper.value(database, "SELECT note FROM dmlua_ledger WHERE what = 'bbbb' AND outcome = 'done'")
           :find("unconfined", 1, true))
       end
@@ -146,35 +168,21 @@ describe("tenants.each", function()
   end)
 
   it("reads the list from the database of tenants_service", function()
-    local management, isp = helper.database(), helper.database()
-    helper.execute(management, "CREATE TABLE tenants (id int, name text); INSERT INTO tenants VALUES (7, 'seven'); GRANT SELECT ON tenants TO owner")
-    local folder = helper.project { database = isp,
-      settings = { services = "management isp", url = "", app_role = "app", tenants_query = settings.tenants_query },
-      ini = ("[management]\nscript_location = m\nurl = %s\n[isp]\nscript_location = .\ntenants_service = management\nurl = %s\n")
-        :format(management.url, isp.url),
-      versions = { { revision = "aaaa", upgrade = [[ tenants.each(function(tenant) log.info("id %s", tenant.id) end) ]] } } }
+    local _, folder = two_services [[ tenants.each(function(tenant) log.info("id %s", tenant.id) end) ]]
     local result = helper.dmlua("upgrade head --service isp", { cwd = folder })
     succeeded(result)
-    assert.truthy(result.err:find("id 7", 1, true))
+    says(result, "id a")
   end)
 
   it("refuses a step during which the list has changed: the next run sees the new list", function()
-    local management, isp = helper.database(), helper.database()
-    helper.execute(management, "CREATE TABLE tenants (id text, name text); INSERT INTO tenants VALUES ('a'); GRANT SELECT ON tenants TO owner")
-    local folder = helper.project { database = isp,
-      settings = { services = "management isp", url = "", app_role = "app", tenants_query = settings.tenants_query },
-      ini = ("[management]\nscript_location = m\nurl = %s\n[isp]\nscript_location = .\ntenants_service = management\nurl = %s\n")
-        :format(management.url, isp.url),
-      versions = { { revision = "aaaa",
-        upgrade = 'tenants.each(function() end)\nop.get_bind():execute("SELECT pg_sleep(1.5)")' } } }
+    local management, folder, isp = two_services(
+      'tenants.each(function() end)\nop.get_bind():execute("SELECT pg_sleep(1.5)")')
     local running = helper.start("upgrade head --service isp", { cwd = folder })
-    helper.eventually(function()
-      return helper.value(isp, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%' AND datname = current_database()") == "1"
-    end)
+    activity.runs(isp, "SELECT pg_sleep%")
     helper.execute(management, "INSERT INTO tenants VALUES ('b')")
     local result = running.wait()
     assert.are.equal(4, result.code)
-    assert.truthy(result.err:find("the tenant list has changed while tenants.each ran", 1, true))
+    says(result, "the tenant list has changed while tenants.each ran")
     assert.are.equal(0, helper.dmlua("upgrade head --service isp", { cwd = folder }).code)
   end)
 end)

@@ -44,8 +44,8 @@ local function dropped(tokens)
   return qualified(schema, name)
 end
 
---- nil for a statement that may stand in a transaction block; else {index =, drops =}: the quoted name of the index that
---- the statement makes or drops concurrently, nil for another kind.
+--- nil for a statement that may stand in a transaction block; else {index =, drops =}: the quoted name of the index
+--- that the statement makes or drops concurrently, nil for another kind.
 return function(text)
   local statements = sql.split(text)
   if not statements or not statements[1] or not statements[1].refuses_block then return nil end

@@ -14,7 +14,8 @@ function M.new(step)
     local given = arguments.read("context.autocommit_block", { { "fn", "function" } }, ...)
     if step.in_autocommit then arguments.fail("context.autocommit_block", "stands inside another one") end
     if (step.open_doors or 0) > 0 then
-      arguments.fail("context.autocommit_block", "stands inside op.across_tenants, which must end in the transaction it began in")
+      arguments.fail("context.autocommit_block",
+        "stands inside op.across_tenants, which must end in the transaction it began in")
     end
     bind:autocommit(function()
       step.in_autocommit = true

@@ -34,7 +34,8 @@ BEGIN
   END LOOP;
   PERFORM set_config({setting}, unforced::text, true);
   -- how many are open: the engine commits nothing while one is, however the script left it
-  PERFORM set_config('dmlua.doors', (coalesce(nullif(current_setting('dmlua.doors', true), ''), '0')::int + 1)::text, true);
+  PERFORM set_config('dmlua.doors',
+    (coalesce(nullif(current_setting('dmlua.doors', true), ''), '0')::int + 1)::text, true);
 END
 ]]
 
