@@ -14,7 +14,8 @@ with engine.connect() as connection:
 
 local function python(id, down, up, downwards)
   return ("revision = %q\ndown_revision = %s\nfrom alembic import op\n"
-    .. "def upgrade():\n    op.execute(%q)\ndef downgrade():\n    op.execute(%q)\n"):format(id, down and ("%q"):format(down) or "None", up, downwards)
+    .. "def upgrade():\n    op.execute(%q)\ndef downgrade():\n    op.execute(%q)\n"):format(
+    id, down and ("%q"):format(down) or "None", up, downwards)
 end
 
 local function lua(id, down, up, downwards)

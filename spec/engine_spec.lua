@@ -260,7 +260,8 @@ describe("runners", function()
     local db = helper.database()
     local folder = project(db, { [[ op.execute("CREATE TABLE one (id int)") ]],
       [[ op.execute("CREATE TABLE two (id int)")
-         op.execute("SELECT pg_sleep(CASE WHEN EXISTS (SELECT FROM dmlua_ledger WHERE what = 'x') THEN 0 ELSE 30 END)") ]] })
+         op.execute("SELECT pg_sleep(CASE WHEN EXISTS (SELECT FROM dmlua_ledger WHERE what = 'x')"
+           .. " THEN 0 ELSE 30 END)") ]] })
     local running = helper.start("upgrade head", { cwd = folder })
     activity.runs(db, "SELECT pg_sleep%")
     running.kill("KILL")

@@ -20,7 +20,8 @@ local two = { ["one/a.lua"] = revision "a", ["two/b.lua"] = revision("b", "a") }
 describe("version_locations", function()
   it("are the folders of revisions, in place of versions/, whatever divides them", function()
     for separator, text in pairs {
-      os = "%(here)s/one:two", space = "one %(here)s/two", newline = "one\n  two", [":"] = "one:two/", [";"] = "./one ; two",
+      os = "%(here)s/one:two", space = "one %(here)s/two", newline = "one\n  two", [":"] = "one:two/",
+      [";"] = "./one ; two",
     } do
       local result = run(project({ version_locations = text, path_separator = separator }, two), "heads -v")
       assert.equal("", result.err)

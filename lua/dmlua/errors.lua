@@ -22,8 +22,8 @@ function M.is(value)
   return getmetatable(value) == mt
 end
 
--- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files, by the specs, ours lie in the folder
--- of this one.
+-- An author's chunk name begins with "@"; ours, embedded, with "=". Run from files, by the specs, ours lie in this
+-- one's folder.
 local own_folder = debug.getinfo(1, "S").source:match("^(@.*/)[^/]*$")
 
 local function authored(source)

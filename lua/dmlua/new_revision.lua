@@ -124,7 +124,8 @@ local function chosen_location(config, locations, path)
   local wanted = normal(path)
   for _, location in ipairs(locations) do
     local folder = normal(location)
-    if wanted == folder or (config:flag "recursive_version_locations" and lies_in(wanted, folder)) then return wanted end
+    local within = config:flag "recursive_version_locations" and lies_in(wanted, folder)
+    if wanted == folder or within then return wanted end
   end
   errors.raise {
     kind = "usage",
