@@ -77,6 +77,15 @@ static int run(const struct place *place, struct error *error)
     return status;
 }
 
+/* The way out of an error that PostgreSQL worded: what its log says, or room on the disk. */
+static void explain(const struct place *place, struct error *error)
+{
+    if (error->kind != ERROR_CONNECTION || error->hint != NULL)
+        return;
+    error_text(&error->hint, "the local server's log may say more: %s", place->log);
+    place_explain_disk(place, error);
+}
+
 static int run_and_prepare(const struct place *place, const struct prepare *wanted, struct error *error)
 {
     int lock, status = -1;
@@ -89,6 +98,8 @@ static int run_and_prepare(const struct place *place, const struct prepare *want
             status = prepare_make(place, wanted, error);
         lock_drop(lock);
     }
+    if (status != 0)
+        explain(place, error);
     return status;
 }
 
