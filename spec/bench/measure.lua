@@ -95,7 +95,7 @@ local function check_chain(name)
 end
 
 local function chain()
-  return compare(("chain of %d steps"):format(steps), math.max(3, rounds // 2), {
+  return compare(("chain of %d steps"):format(steps), math.max(5, rounds // 2), {
     { name = "psql -f", command = real_psql .. " -f chain/chain.sql" },
     { name = "dmlua upgrade head", folder = folder .. "/chain/dmlua", command = program .. " upgrade head" },
     { name = "alembic upgrade head", folder = folder .. "/chain/alembic", command = "alembic upgrade head" },
