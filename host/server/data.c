@@ -67,8 +67,8 @@ static int make_unready(const struct place *place, struct error *error)
     return -1;
 }
 
-/* Until the first database is made nothing is synced (prepare_make ends that), as initdb was told: it saves a quarter of
-   the first start, and what a crash of the machine costs then is made again in a second. */
+/* Until the first database is made nothing is synced (prepare_make ends that), as initdb was told: it saves a quarter
+   of the first start, and what a crash of the machine costs then is made again in a second. */
 static int write_settings(const struct place *place, struct error *error)
 {
     static const char settings[] = "\nfsync = off # until there is a database: see postgresql.auto.conf\n";

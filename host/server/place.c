@@ -184,8 +184,8 @@ int place_check(const struct place *place, struct error *error)
     error_set(error, ERROR_CONNECTION, "the local server's folder %s belongs to user %s, not to %s", place->root,
               owner != NULL ? owner->pw_name : "another", place->user.other ? "root" : place->user.name);
     root = place_quote(place->root);
-    error_text(&error->hint, "run dmlua as that user, or stop the server as that user (dmlua server stop) and remove the "
-               "folder: rm -r %s", root);
+    error_text(&error->hint, "run dmlua as that user, or stop the server as that user (dmlua server stop) and remove "
+               "the folder: rm -r %s", root);
     free(root);
     return -1;
 }
