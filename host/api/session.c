@@ -19,13 +19,24 @@ struct session {
     struct db *db;
     struct ledger ledger;
     const struct config *config;
+    bool ready; /* the server has answered */
 };
 
+/* The session at argument 1, connected: the first use waits for the server. Raises when there is none, or when the role
+   cannot work there. */
 static struct session *check_session(lua_State *L)
 {
     struct session *session = luaL_checkudata(L, 1, SESSION_TYPE);
+    struct error error = {0};
     if (session->db == NULL)
         luaL_error(L, "the session is closed");
+    if (session->ready)
+        return session;
+    if (db_finish(session->db, session->config, &error) != 0 ||
+        ledger_open(&session->ledger, session->db, session->config, &error) != 0)
+        state_raise(L, &error);
+    db_echo(session->db, config_flag(session->config, "sqlalchemy.echo"));
+    session->ready = true;
     return session;
 }
 
@@ -38,7 +49,7 @@ static int session_close(lua_State *L)
     return 0;
 }
 
-/* connect(config): a session. Raises when there is no server or the role cannot work there. */
+/* connect(config): a session, whose first use waits until the server has answered. */
 int session_connect(lua_State *L)
 {
     struct config *config = config_check(L, 1);
@@ -49,10 +60,9 @@ int session_connect(lua_State *L)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     session->config = config;
-    session->db = db_open(config, &error);
-    if (session->db == NULL || ledger_open(&session->ledger, session->db, config, &error) != 0)
+    session->db = db_start(config, &error);
+    if (session->db == NULL)
         return state_raise(L, &error);
-    db_echo(session->db, config_flag(config, "sqlalchemy.echo"));
     return 1;
 }
 

@@ -1,10 +1,12 @@
-#include "host/config.h"
 #include "host/db/stream.h"
-#include "host/server.h"
-#include "host/signal.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/server.h"
+#include "host/signal.h"
 
 enum { OLDEST_SERVER = 130000 };
 
@@ -101,15 +103,38 @@ static int connect_local(struct db *db, const struct config *config, const char 
     return rc;
 }
 
-static int connect_remote(struct db *db, const struct config *config, struct error *error)
+/* The thread that connects. libpq's own call knows what its asynchronous one leaves to the caller: several hosts, and a
+   time-out for each. */
+static void *connect_in_thread(void *arg)
 {
-    struct config_connection connection = {0};
-    if (config_connection(config, &connection, error) != 0)
+    struct db *db = arg;
+    db->conn = PQconnectdbParams(db->connection.keywords, db->connection.values, 0);
+    return NULL;
+}
+
+/* Begins to connect: the server starts a process while the caller reads its scripts. Without a thread it simply waits. */
+static int start_remote(struct db *db, const struct config *config, struct error *error)
+{
+    sigset_t all, before;
+    if (config_connection(config, &db->connection, error) != 0)
         return -1;
-    db->conn = PQconnectdbParams(connection.keywords, connection.values, 0);
-    error_text(&db->shown, "%s", connection.shown);
-    config_connection_free(&connection);
+    error_text(&db->shown, "%s", db->connection.shown);
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    db->connecting = pthread_create(&db->thread, NULL, connect_in_thread, db) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!db->connecting)
+        connect_in_thread(db);
     return 0;
+}
+
+static void wait_connected(struct db *db)
+{
+    if (db->connecting)
+        pthread_join(db->thread, NULL);
+    db->connecting = false;
+    config_connection_free(&db->connection);
+    memset(&db->connection, 0, sizeof db->connection);
 }
 
 /* What people are shown: what libpq settled on, which may have come from PG* variables or a service file. */
@@ -120,25 +145,43 @@ static void show_connection(struct db *db)
         error_text(&db->shown, "%s@%s:%s/%s", PQuser(db->conn), host, PQport(db->conn), PQdb(db->conn));
 }
 
-struct db *db_open(const struct config *config, struct error *error)
+struct db *db_start(const struct config *config, struct error *error)
 {
     const char *database = NULL;
     struct db *db = calloc(1, sizeof *db);
-    bool local = config_is_local(config, &database);
     int rc;
     if (db == NULL)
         abort();
-    rc = local ? connect_local(db, config, database, error) : connect_remote(db, config, error);
-    if (rc != 0 || check_connected(db, config, error) != 0) {
-        db_close(db);
-        return NULL;
-    }
-    if (!local)
+    rc = config_is_local(config, &database) ? connect_local(db, config, database, error)
+                                            : start_remote(db, config, error);
+    if (rc == 0)
+        return db;
+    db_close(db);
+    return NULL;
+}
+
+int db_finish(struct db *db, const struct config *config, struct error *error)
+{
+    bool remote = db->connection.keywords != NULL;
+    wait_connected(db);
+    if (check_connected(db, config, error) != 0)
+        return -1;
+    if (remote)
         show_connection(db);
     watch(db);
     PQsetNoticeReceiver(db->conn, receive_notice, NULL);
     PQsetnonblocking(db->conn, 1);
     PQenterPipelineMode(db->conn);
+    return 0;
+}
+
+struct db *db_open(const struct config *config, struct error *error)
+{
+    struct db *db = db_start(config, error);
+    if (db != NULL && db_finish(db, config, error) != 0) {
+        db_close(db);
+        return NULL;
+    }
     return db;
 }
 
@@ -146,6 +189,7 @@ void db_close(struct db *db)
 {
     if (db == NULL)
         return;
+    wait_connected(db);
     unwatch(db);
     PQfinish(db->conn);
     stream_free(db);

@@ -42,7 +42,10 @@ struct db_statement {
     const char *const *values; /* text; null is SQL NULL */
 };
 
-/* Connects as the configuration says, starting the local server if it says `local:`. Owned: db_close. Null on failure. */
+/* Begins to connect, and returns before the server has answered; db_finish waits for it. Owned: db_close. Null on failure. */
+struct db *db_start(const struct config *config, struct error *error);
+int db_finish(struct db *db, const struct config *config, struct error *error);
+/* Both: connects as the configuration says, starting the local server if it says `local:`. Owned: db_close. Null on failure. */
 struct db *db_open(const struct config *config, struct error *error);
 void db_close(struct db *db);
 /* "user@host:port/database", for people. Borrowed. */

@@ -1,8 +1,10 @@
 #ifndef DMLUA_DB_STREAM_H
 #define DMLUA_DB_STREAM_H
 
+#include <pthread.h>
 #include <time.h>
 
+#include "host/config.h"
 #include "host/db/db.h"
 
 enum entry_kind { ENTRY_STATEMENT, ENTRY_PREPARE, ENTRY_SYNC, ENTRY_LOG };
@@ -20,6 +22,9 @@ struct entry {
 struct db {
     PGconn *conn;
     PGcancel *cancel;
+    struct config_connection connection; /* while it is being made */
+    pthread_t thread;                    /* that makes it, */
+    bool connecting;                     /* if it runs */
     char *shown;
     bool echo;
     bool broken;              /* the stream cannot go on: the connection is given up */

@@ -60,10 +60,9 @@ end
 
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
-  local tree = context.tree()
+  local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
   local options = engine_options(context.options, tree)
   context.announce()
-  local session = context.session()
   local result = session[method](session, tree, targets, options)
   if context.options.json then
     output.json(output.object("command", method, "steps", result.steps, "heads", result.heads))

@@ -98,8 +98,8 @@ local function check_heads(graph, rows)
 end
 
 local function run(context)
-  local tree = context.tree()
-  local state, graph = context.session():current(tree), tree:graph()
+  local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
+  local state, graph = session:current(tree), tree:graph()
   local ids = graph:current(state.rows)
   local write = context.options.json and write_json or write_text
   write(context, graph, ids, state)
