@@ -105,6 +105,9 @@ void graph_order(const struct graph *graph, struct graph_list *list);
 /* An identifier as `show` takes it: id, prefix, head, heads, base, current, LABEL@… */
 int graph_resolve(const struct graph *graph, const char *text, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);
+/* The rows' revisions and all that they stand upon, by down_revision or depends_on. */
+int graph_applied(const struct graph *graph, const char *const *rows, size_t row_count,
+                  struct graph_list *list, struct graph_error *error);
 /* What `current` lists: the rows, and the branch heads that the rows' dependencies imply. */
 int graph_current(const struct graph *graph, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/changed.h"
 #include "host/config.h"
 #include "host/graph.h"
 #include "host/step.h"
@@ -136,19 +137,15 @@ static void log_step(const struct run *run, const struct graph_step *step, const
                more ? message : "");
 }
 
-/* Files that are not what they were when they ran. */
 static void warn_changed(const struct run *run, const struct tree *tree)
 {
-    const PGresult *recorded = run->at.recorded;
-    int row;
-    for (row = 0; recorded != NULL && row < PQntuples(recorded); row++) {
-        const struct script *script = tree_find(tree, PQgetvalue(recorded, row, 0));
-        if (script == NULL || strcmp(script->sha256, PQgetvalue(recorded, row, 1)) == 0)
-            continue;
+    size_t count, i;
+    struct changed *changed = changed_find(&run->at, tree, &count);
+    for (i = 0; i < count; i++)
         report_log(REPORT_WARN, "dmlua.migration",
-                   "%s was changed after %s ran; put it back, or write what is new into a new revision", script->path,
-                   script->revision);
-    }
+                   "%s was changed after %s ran; put it back, or write what is new into a new revision",
+                   changed[i].script->path, changed[i].script->revision);
+    free(changed);
 }
 
 static int commit_single(struct run *run, struct error *error)

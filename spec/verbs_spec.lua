@@ -189,6 +189,27 @@ describe("current", function()
     assert.not_matches("was changed", run("upgrade head").err)
   end)
 
+  it("warns of no changed file that was stamped away or is unfinished", function()
+    local failing = revision("b1", "a1", "Second")
+    failing.upgrade = [[
+  op.get_context():autocommit_block(function() op.execute("VACUUM") end)
+  op.execute("SELECT 1/0")]]
+    local run, folder = project { revision("a1", nil, "First"), failing }
+    run "upgrade a1"
+    local path = folder .. "/versions/a1.lua"
+    helper.write(path, helper.read(path) .. "-- more\n")
+    has(run("current").err, "versions/a1.lua was changed after a1 ran")
+    run "stamp base"
+    assert.equal("", run("current").err)
+    helper.execute(database.owner, "DROP TABLE IF EXISTS a1")
+    run "stamp a1"
+    run("upgrade b1", 1)
+    path = folder .. "/versions/b1.lua"
+    helper.write(path, helper.read(path) .. "-- more\n")
+    assert.not_matches("b1 ran", run("current").err)
+    assert.not_matches("b1 ran", run("upgrade b1", 1).err)
+  end)
+
   it("names a revision that no file has, and the way out", function()
     local run = project()
     run "upgrade head"

@@ -5,6 +5,7 @@
 #include "bindings/pq.h"
 #include "host/api/api.h"
 #include "host/api/session.h"
+#include "host/changed.h"
 #include "host/config.h"
 #include "host/ledger.h"
 #include "host/runner.h"
@@ -78,6 +79,7 @@ struct work {
     struct standing at;
     struct run run;
     struct graph_plan plan;
+    struct changed *changed;
     PGresult *result;
     bool has_run;
 };
@@ -89,6 +91,7 @@ static int work_close(lua_State *L)
     if (work->has_run)
         run_close(&work->run);
     graph_plan_free(&work->plan);
+    free(work->changed);
     PQclear(work->result);
     memset(work, 0, sizeof *work);
     return 0;
@@ -148,23 +151,18 @@ static void put(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
-/* [-0, +1] The files that are not what they were when they last ran upwards. */
-static void push_changed(lua_State *L, const struct tree *tree, const PGresult *recorded)
+/* [-0, +1] */
+static void push_changed(lua_State *L, const struct changed *changed, size_t count)
 {
-    lua_Integer count = 0;
-    int row;
-    lua_newtable(L);
-    for (row = 0; tree != NULL && recorded != NULL && row < PQntuples(recorded); row++) {
-        const struct script *script = tree_find(tree, PQgetvalue(recorded, row, 0));
-        const char *then = PQgetvalue(recorded, row, 1);
-        if (script == NULL || strcmp(script->sha256, then) == 0)
-            continue;
+    size_t i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
         lua_createtable(L, 0, 4);
-        put(L, "revision", script->revision);
-        put(L, "file", script->path);
-        put(L, "recorded", then);
-        put(L, "sha256", script->sha256);
-        lua_seti(L, -2, ++count);
+        put(L, "revision", changed[i].script->revision);
+        put(L, "file", changed[i].script->path);
+        put(L, "recorded", changed[i].recorded);
+        put(L, "sha256", changed[i].script->sha256);
+        lua_seti(L, -2, (lua_Integer)i + 1);
     }
 }
 
@@ -176,14 +174,17 @@ static int session_current(lua_State *L)
     const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check(L, 2);
     struct error error = {0};
     struct work *work = push_work(L);
+    size_t changed_count = 0;
     if (standing_read(&session->ledger, &work->at, &error) != 0)
         return state_raise(L, &error);
+    if (tree != NULL)
+        work->changed = changed_find(&work->at, tree, &changed_count);
     lua_createtable(L, 0, 3);
     push_texts(L, work->at.rows, work->at.row_count);
     lua_setfield(L, -2, "rows");
     push_parts(L, &work->at.unfinished);
     lua_setfield(L, -2, "parts");
-    push_changed(L, tree, work->at.recorded);
+    push_changed(L, work->changed, changed_count);
     lua_setfield(L, -2, "changed");
     return 1;
 }

@@ -51,6 +51,20 @@ void current_nodes(const struct graph *graph, const struct set *rows, struct set
     set_close(&applied);
 }
 
+int graph_applied(const struct graph *graph, const char *const *rows, size_t row_count,
+                  struct graph_list *list, struct graph_error *error)
+{
+    struct set applied;
+    int result;
+    set_open(&applied, graph);
+    result = resolve_rows(graph, rows, row_count, &applied, error);
+    set_follow(&applied, &graph->needs);
+    set_list(&applied, list);
+    if (result != 0)
+        graph_list_free(list);
+    return result;
+}
+
 int graph_current(const struct graph *graph, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error)
 {
