@@ -60,18 +60,20 @@ static bool read_columns(const char **text, PGresult *result, int columns)
     return ok;
 }
 
-PGresult *answer_read(const char **text)
+PGresult *answer_read(const char **text, char tag[ANSWER_TAG])
 {
     PGresult *result;
-    char *end, *tag;
+    char *end, *kept;
     int columns, rows, row, column;
     if (*text == NULL || **text == '\0')
         return NULL;
     columns = (int)strtol(*text, &end, 10);
     rows = (int)strtol(end, &end, 10);
     *text = end + (*end == ' ');
-    tag = read_text(text);
-    free(tag);
+    kept = read_text(text);
+    if (tag != NULL)
+        snprintf(tag, ANSWER_TAG, "%s", kept != NULL ? kept : "");
+    free(kept);
     result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     if (result == NULL)
         abort();

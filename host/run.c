@@ -146,10 +146,10 @@ void run_send_head(struct run *run, const char *what, const char *direction, int
     const char *values[4] = {rows, what, direction, count};
     snprintf(count, sizeof count, "%d", finished);
     ledger_send(run->ledger, LEDGER_LOCK, 0, NULL, NULL);
-    if (run->dirty) {
+    if (run->stale) {
         ledger_send(run->ledger, LEDGER_RESET, 0, NULL, NULL);
         ledger_guard(run->ledger);
-        run->dirty = false;
+        run->stale = false;
     }
     ledger_send(run->ledger, LEDGER_SETTINGS, 1, &setting, NULL);
     ledger_send(run->ledger, LEDGER_CHECK_ROWS, 4, values, NULL);

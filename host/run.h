@@ -30,7 +30,8 @@ struct run {
     bool was_empty;     /* the database had no revision when the run began */
     bool single;        /* transaction_per_migration = false: one transaction for all */
     bool in_txn;        /* a single run's transaction is open */
-    bool dirty;         /* a script's own SQL ran: settings may have been left behind */
+    bool dirty;         /* the step's own SQL ran: settings may have been left behind */
+    bool stale;         /* an earlier step's settings have to be put back */
     char *tenant_role;  /* settled by the first loop; "none" for none */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
 };

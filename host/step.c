@@ -19,13 +19,34 @@ static bool says(const char *sql, const char *word)
 /* A read's answer in a part that an earlier run finished. */
 static PGresult *kept_answer(struct step *step, struct error *error)
 {
-    PGresult *result = answer_read(&step->recorder.kept);
+    PGresult *result = answer_read(&step->recorder.kept, step->tag);
     if (result == NULL) {
         error_set(error, ERROR_REFUSED, "part %d of %s was done by an earlier run, which did not read this", step->part,
                   step->plan->revision);
         error_text(&error->hint, "put the script back as it was");
     }
     return result;
+}
+
+/* Does it change the session for the parts that follow? */
+static bool is_setting(const char *sql)
+{
+    static const char blanks[] = " \t\r\n";
+    const char *second;
+    if (!says(sql, "SET") && !says(sql, "RESET"))
+        return false;
+    sql += strspn(sql, blanks);
+    second = sql + strcspn(sql, blanks);
+    return !says(second, "LOCAL") && !says(second, "CONSTRAINTS");
+}
+
+/* The settings that a finished part made were its session's: they are made anew for the parts that are left. */
+static int set_again(struct step *step, const struct db_statement *statement, struct error *error)
+{
+    step->run->dirty = true;
+    db_send(step->run->ledger->db, statement);
+    db_sync(step->run->ledger->db);
+    return db_await(step->run->ledger->db, error);
 }
 
 int step_send(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
@@ -37,7 +58,10 @@ int step_send(struct step *step, const struct db_statement *statement, const str
     if (step_open_part(step, error) != 0)
         return -1;
     recorder_statement(&step->recorder, statement);
-    if (step->kept == NULL) {
+    if (step->kept != NULL) {
+        if (statement->origin.raw && is_setting(statement->sql) && set_again(step, statement, error) != 0)
+            return -1;
+    } else {
         db_send(db, statement);
         if (statement->origin.raw) {
             step->run->dirty = true;
@@ -53,6 +77,7 @@ int step_send(struct step *step, const struct db_statement *statement, const str
 PGresult *step_query(struct step *step, const struct db_statement *statement, struct error *error)
 {
     PGresult *result;
+    step->tag[0] = '\0';
     if (step_open_part(step, error) != 0)
         return NULL;
     recorder_statement(&step->recorder, statement);
@@ -209,6 +234,8 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
     struct step step = {.run = run, .plan = plan, .script = script, .direction = plan->up ? "upgrade" : "downgrade"};
     int rc;
     clock_gettime(CLOCK_MONOTONIC, &step.began);
+    run->stale = run->stale || run->dirty;
+    run->dirty = false;
     bind_push(L, &step);
     rc = script_run(L, script, step.direction, error);
     if (take_failure(&step, error))

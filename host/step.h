@@ -4,6 +4,7 @@
 #include <lua.h>
 #include <time.h>
 
+#include "host/answers.h"
 #include "host/graph.h"
 #include "host/run.h"
 #include "host/script.h"
@@ -28,6 +29,7 @@ struct step {
     bool alone;               /* inside autocommit_block */
     const struct part *kept;  /* the open part was finished by an earlier run: nothing is sent */
     struct recorder recorder; /* of the open part */
+    char tag[ANSWER_TAG];     /* of the answer that was read last, if an earlier run's; else "" */
     struct error failure;     /* the first that a call of the script met, also if the script has caught it */
     char *tenant;             /* whose callback runs */
     char *notes;              /* for the ledger row */

@@ -34,13 +34,19 @@ int step_open_part(struct step *step, struct error *error)
     return 0;
 }
 
+/* Are the part's statements what they were in the earlier run? */
+static bool is_unchanged(struct step *step)
+{
+    char hash[65];
+    recorder_finish(&step->recorder, hash);
+    return step->kept->hash != NULL && strcmp(hash, step->kept->hash) == 0;
+}
+
 /* The part was finished by an earlier run: its statements must be what they were. */
 static int check_kept(struct step *step, struct error *error)
 {
-    char hash[65];
     char *before, *now;
-    recorder_finish(&step->recorder, hash);
-    if (step->kept->hash != NULL && strcmp(hash, step->kept->hash) == 0)
+    if (is_unchanged(step))
         return 0;
     parts_difference(step->kept->statements ? step->kept->statements : "", step->recorder.statements, &before, &now);
     if (step->run->options.accept_changed) {
@@ -135,7 +141,19 @@ int step_cut(struct step *step, struct error *error)
     return step_close_part(step, error);
 }
 
-/* An earlier run started the statement and did not live to see what came of it. Returns 1 when nothing is left to do. */
+/* The statement failed, and was corrected to one that makes another index. */
+static void warn_left_index(struct step *step)
+{
+    char *before, *now;
+    parts_difference(step->kept->statements ? step->kept->statements : "", step->recorder.statements, &before, &now);
+    report_log(REPORT_WARN, "dmlua.migration", "part %d of %s had failed as %s; if that left an invalid index, drop it",
+               step->part, step->plan->revision, before);
+    free(before);
+    free(now);
+}
+
+/* An earlier run started the statement, and it failed or nobody saw what came of it; it may have been corrected since.
+   Returns 1 when nothing is left to do. */
 static int settle_started(struct step *step, const struct step_alone *alone, struct error *error)
 {
     const char *name = alone->index;
@@ -153,10 +171,12 @@ static int settle_started(struct step *step, const struct step_alone *alone, str
     there = PQntuples(result) > 0;
     valid = there && *PQgetvalue(result, 0, 0) == 't';
     PQclear(result);
+    if (!alone->drops && !there && !is_unchanged(step))
+        warn_left_index(step);
     if (alone->drops || !there)
         return alone->drops && !there;
     if (valid)
-        return 1;
+        return check_kept(step, error) == 0 ? 1 : -1;
     report_log(REPORT_INFO, "dmlua.migration", "index %s was left invalid by an earlier run; dropping it", name);
     error_text(&sql, "DROP INDEX CONCURRENTLY %s", name);
     drop.sql = sql;
@@ -167,12 +187,10 @@ static int settle_started(struct step *step, const struct step_alone *alone, str
 }
 
 /* Writes `started`, in a transaction of its own, unless an earlier run has. Returns 1 when that run's statement is done. */
-static int start_alone(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
-                       struct error *error)
+static int start_alone(struct step *step, const struct step_alone *alone, struct error *error)
 {
     struct run *run = step->run;
-    const struct part *part = parts_find(&run->at.unfinished, step->plan->revision, step->direction, step->part);
-    if (part != NULL)
+    if (step->kept != NULL)
         return settle_started(step, alone, error);
     txn_begin(run->ledger);
     run_send_head(run, step->plan->revision, step->direction, step->finished);
@@ -208,9 +226,7 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
     if (step->kept != NULL && step->kept->done) {
         rc = check_kept(step, error);
     } else {
-        rc = step->kept != NULL ? check_kept(step, error) : 0;
-        if (rc == 0)
-            rc = start_alone(step, statement, alone, error);
+        rc = start_alone(step, alone, error);
         if (rc == 0) {
             db_send(db, statement);
             db_sync(db);

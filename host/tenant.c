@@ -94,7 +94,7 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
         return NULL;
     }
     if (step->kept != NULL) /* an earlier run's part: the list that it saw */
-        return answer_read(&step->recorder.kept);
+        return answer_read(&step->recorder.kept, NULL);
     result = read_list(step, query, error);
     if (result == NULL)
         return NULL;

@@ -123,6 +123,20 @@ static PGresult **push_result_box(lua_State *L)
     return box;
 }
 
+/* [-0, +0] The answer at the top is an earlier run's: what its tag says, which the result cannot hold. */
+static void put_tag(lua_State *L, const char *tag)
+{
+    const char *count = strrchr(tag, ' ');
+    if (*tag == '\0')
+        return;
+    lua_pushstring(L, tag);
+    lua_setfield(L, -2, "tag");
+    if (count == NULL || strspn(count + 1, "0123456789") != strlen(count + 1))
+        return;
+    lua_pushinteger(L, strtoll(count + 1, NULL, 10));
+    lua_setfield(L, -2, "rowcount");
+}
+
 /* query(sql, params, file, line, raw): the answer, as pq_pushresult makes it. */
 static int bind_query(lua_State *L)
 {
@@ -130,13 +144,18 @@ static int bind_query(lua_State *L)
     struct error error = {0};
     struct db_statement statement;
     PGresult **result;
+    struct step_alone alone = {0};
     lua_settop(L, 6);
     statement = read_statement(L, step);
     result = push_result_box(L);
-    *result = step_query(step, &statement, &error);
+    if (step->alone && read_alone(L, statement.sql, &alone)) /* no such statement answers with rows */
+        *result = step_send(step, &statement, &alone, &error) == 0 ? PQmakeEmptyPGresult(NULL, PGRES_COMMAND_OK) : NULL;
+    else
+        *result = step_query(step, &statement, &error);
     if (*result == NULL)
         return fail(L, step, &error);
     pq_pushresult(L, *result);
+    put_tag(L, step->tag);
     PQclear(*result);
     *result = NULL;
     return 1;
@@ -191,9 +210,11 @@ static void check_loop(lua_State *L, struct step *step)
 {
     struct error error = {0};
     if (step->tenant != NULL)
-        luaL_error(L, "tenants.each inside tenants.each");
-    if (step->alone)
-        luaL_error(L, "tenants.each inside autocommit_block: the loop needs its transaction");
+        error_set(&error, ERROR_MIGRATION, "tenants.each inside tenants.each");
+    else if (step->alone)
+        error_set(&error, ERROR_MIGRATION, "tenants.each inside autocommit_block: the loop needs its transaction");
+    if (error.kind != ERROR_NONE)
+        state_raise(L, &error); /* the script's mistake: nothing was sent, the step is as it was */
     if (step_open_part(step, &error) != 0 || tenant_settle_role(step, &error) != 0)
         fail(L, step, &error);
     if (step->run->unconfined)
