@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "host/api/api.h"
+#include "host/api/machine.h"
 #include "host/api/session.h"
 #include "host/report.h"
 
@@ -60,6 +61,7 @@ static const luaL_Reg engine[] = {
     {"log", engine_log},
     {"report", engine_report},
     {"versions", engine_versions},
+    {"terminal", engine_terminal},
     {NULL, NULL},
 };
 

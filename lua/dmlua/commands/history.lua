@@ -1,8 +1,12 @@
 -- history: the migrations, newest first.
 
+local diagram = require "dmlua.diagram"
+local drawing = require "dmlua.drawing"
 local errors = require "dmlua.errors"
 local listing = require "dmlua.listing"
+local output = require "dmlua.output"
 local revision_lines = require "dmlua.revision_lines"
+local terminal = require "dmlua.terminal"
 
 local function count(text)
   local value = math.tointeger(tonumber(text))
@@ -15,6 +19,9 @@ local function arguments(parser)
     :description "from A to B; either may be empty, current, or relative: -3: or :+2"
   parser:flag "-i --indicate-current":description "mark the revisions that the database is at"
   parser:flag "--reverse":description "oldest first"
+  parser:flag "--graph":description "draw branches and merges"
+  parser:flag "--dot":description "print a graph for Graphviz: dmlua history --dot | dot -Tsvg"
+  parser:flag "--mermaid":description "print a graph for a ```mermaid block of a README"
   parser:option "-n --limit":argname "N":convert(count):description "at most so many"
 end
 
@@ -29,9 +36,51 @@ local function needs_rows(options)
   return options.indicate_current or (options.rev_range or ""):find("current", 1, true)
 end
 
+local pictures = { "graph", "dot", "mermaid" }
+
+-- The picture that was asked for, or nil.
+local function picture_of(options)
+  local chosen
+  for _, name in ipairs(pictures) do
+    if options[name] then
+      if chosen then errors.usage("--%s and --%s exclude each other", chosen, name) end
+      chosen = name
+    end
+  end
+  for _, other in ipairs { "reverse", "json" } do
+    if chosen and options[other] then errors.usage("--%s and --%s exclude each other", chosen, other) end
+  end
+  return chosen
+end
+
+-- What depends_on means: identifiers, also where it has labels.
+local function resolver(graph)
+  return function(it)
+    local found = {}
+    for i, name in ipairs(it.depends_on) do found[i] = graph:resolve(name)[1] end
+    return found
+  end
+end
+
+local function draw(context, picture, ids, current)
+  local tree, options = context.tree(), context.options
+  local graph, list = tree:graph(), {}
+  for i, id in ipairs(ids) do list[i] = graph:describe(id) end
+  if picture ~= "graph" then
+    output.lines(diagram[picture](list, { current = current, dependencies = resolver(graph) }))
+    return 0
+  end
+  local function block(it) return listing.block(tree, it, current and current[it.revision]) end
+  output.lines(drawing.lines(list, {
+    current = current, width = terminal.width(), colour = terminal.colours(options),
+    block = options.verbose and block or nil,
+  }))
+  return 0
+end
+
 local function run(context)
   local options = context.options
-  local range = options.rev_range
+  local picture, range = picture_of(options), options.rev_range
   if range and not range:find(":", 1, true) then
     errors.usage "History range requires [start]:[end], [start]:, or :[end]"
   end
@@ -39,8 +88,9 @@ local function run(context)
   local ids = context.tree():graph():history(range, rows)
   if options.reverse then ids = reversed(ids) end
   if options.limit then ids = table.move(ids, 1, options.limit, 1, {}) end
-  return listing.write(context, ids, revision_lines.history, "history",
-    options.indicate_current and listing.set(rows) or nil)
+  local current = options.indicate_current and listing.set(rows) or nil
+  if picture then return draw(context, picture, ids, current) end
+  return listing.write(context, ids, revision_lines.history, "history", current)
 end
 
 return { name = "history", summary = "list the migrations, newest first", arguments = arguments, run = run }

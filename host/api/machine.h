@@ -1,0 +1,9 @@
+#ifndef DMLUA_API_MACHINE_H
+#define DMLUA_API_MACHINE_H
+
+#include <lua.h>
+
+/* Functions of dmlua.engine about what dmlua runs on. */
+int engine_terminal(lua_State *L);
+
+#endif
