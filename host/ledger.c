@@ -36,7 +36,7 @@ static const char insert_database[] =
 
 #define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
-#define STATE_HINT "SET LOCAL, or put it back before the function ends"
+#define STATE_HINT "put it back before the function ends: RESET ROLE, RESET row_security, RESET of the tenant setting"
 
 /* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
    `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
@@ -73,7 +73,7 @@ static const struct {
          " WHEN pg_catalog.current_setting('row_security') <> 'off' THEN 'row_security is on'"
          " WHEN pg_catalog.current_setting($4, true) <> '' THEN $4 || ' is set'"
          " WHEN pg_catalog.current_setting('dmlua.doors', true) NOT IN ('', '0')"
-         " THEN 'op.across_tenants has not put row security back'"
+         " THEN 'an op.across_tenants that an error or a yield has left has not put row security back'"
          " END")},
     [LEDGER_VERSION_INSERT] = {{.slot = LEDGER_VERSION_INSERT}, "INSERT INTO {v} (version_num) VALUES ($1)"},
     [LEDGER_VERSION_UPDATE] =
@@ -294,6 +294,9 @@ int ledger_create(struct ledger *ledger, const struct config *config, struct err
     if (!ledger->has_tables)
         send_text(ledger, insert_database, 2, database);
     if (txn_commit(ledger, error) != 0) {
+        if (strcmp(error->sqlstate, "42501") == 0)
+            error_text(&error->hint, "GRANT CREATE, USAGE ON SCHEMA %s TO %s, or migrate as the role that owns the database",
+                       ledger->schema, ledger->user);
         error_text(&error->state, "dmlua's own tables could not be made in schema \"%s\"; nothing was changed",
                    ledger->schema);
         return -1;

@@ -104,10 +104,22 @@ static int drop_parts(struct run *run, struct error *error)
     return 0;
 }
 
+/* The last part of the first unfinished step; null when there is none. */
+static const struct part *last_part(const struct part_list *list)
+{
+    const struct part *part = list->parts;
+    if (list->count == 0)
+        return NULL;
+    while (part + 1 < list->parts + list->count && strcmp(part[1].what, part->what) == 0 &&
+           strcmp(part[1].direction, part->direction) == 0)
+        part++;
+    return part;
+}
+
 /* An unfinished step goes on, or is abandoned; nothing may go back over it. */
 static int check_unfinished(struct run *run, const struct graph_plan *plan, struct error *error)
 {
-    const struct part *part = run->at.unfinished.count > 0 ? &run->at.unfinished.parts[0] : NULL;
+    const struct part *part = last_part(&run->at.unfinished);
     size_t i;
     if (part == NULL)
         return 0;
@@ -122,8 +134,9 @@ static int check_unfinished(struct run *run, const struct graph_plan *plan, stru
     }
     error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number,
               part->done ? "done" : "started");
-    error_text(&error->hint, "finish it with `dmlua %s %s`, or forget its parts with --abandon (what they made stays)",
-               part->direction, part->what);
+    /* `downgrade REV` goes down to REV and leaves it; the one below it is REV-1 */
+    error_text(&error->hint, "finish it with `dmlua %s %s%s`, or forget its parts with --abandon (what they made stays)",
+               part->direction, part->what, strcmp(part->direction, "downgrade") == 0 ? "-1" : "");
     return -1;
 }
 

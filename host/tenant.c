@@ -10,7 +10,7 @@
 static PGresult *query_elsewhere(struct step *step, const char *service, const char *query, struct error *error)
 {
     struct config *config = NULL;
-    struct db_statement statement = {.sql = query};
+    struct db_statement statement = {.sql = query, .origin = {.revision = step->plan->revision}};
     struct db *db = NULL;
     PGresult *result = NULL;
     if (config_load_sibling(step->run->config, service, &config, error) == 0)
@@ -32,31 +32,34 @@ static PGresult *run_query(struct step *step, const char *query, struct error *e
     return db_query(step->run->ledger->db, &statement, error);
 }
 
-static int check_list(struct step *step, const PGresult *result, bool allow_empty, struct error *error)
+/* `source` gave the list: the key, or the call's own argument. An empty id would be no tenant context at all. */
+static int check_list(struct step *step, const PGresult *result, const char *source, bool allow_empty, struct error *error)
 {
     int row;
     if (PQnfields(result) == 0) {
-        error_set(error, ERROR_USAGE, "tenants_query gives no column: its first one must be the tenant's id");
+        error_set(error, ERROR_USAGE, "%s gives no column: its first one must be the tenant's id", source);
         return -1;
     }
     for (row = 0; row < PQntuples(result); row++)
-        if (PQgetisnull(result, row, 0)) {
-            error_set(error, ERROR_USAGE, "tenants_query gives NULL as a tenant's id, in row %d", row + 1);
-            error_text(&error->hint, "leave such rows out of tenants_query, or mend them");
+        if (PQgetlength(result, row, 0) == 0) {
+            error_set(error, ERROR_USAGE, "%s gives %s as a tenant's id, in row %d", source,
+                      PQgetisnull(result, row, 0) ? "NULL" : "an empty text", row + 1);
+            error_text(&error->hint, "leave such rows out of %s, or mend them", source);
             return -1;
         }
     if (PQntuples(result) == 0 && !allow_empty && !step->run->was_empty) {
-        error_set(error, ERROR_USAGE, "tenants_query gives no tenant: the loop would do nothing");
+        error_set(error, ERROR_USAGE, "%s gives no tenant: the loop would do nothing", source);
         error_text(&error->hint, "if that is right, say tenants.each(fn, { allow_empty = true })");
         return -1;
     }
     return 0;
 }
 
+/* A failure that has a file is of a statement that the script had sent before: it says itself what is wrong. */
 static PGresult *read_list(struct step *step, const char *query, struct error *error)
 {
     PGresult *result = run_query(step, query, error);
-    if (result == NULL && error->hint == NULL)
+    if (result == NULL && error->hint == NULL && error->file == NULL)
         error_text(&error->hint, "the tenant list comes from the keys tenants_query and tenants_service");
     return result;
 }
@@ -98,7 +101,7 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
     result = read_list(step, query, error);
     if (result == NULL)
         return NULL;
-    if (check_list(step, result, allow_empty, error) != 0) {
+    if (check_list(step, result, from != NULL ? "tenants.each's list" : "tenants_query", allow_empty, error) != 0) {
         PQclear(result);
         return NULL;
     }

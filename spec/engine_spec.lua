@@ -96,6 +96,21 @@ describe("a step", function()
     assert.are.equal("", rows(db))
   end)
 
+  it("names the grant that is missing where the role may not make or use dmlua's tables", function()
+    local db = helper.database()
+    local folder = project(db, { "" })
+    local stranger = "--url " .. db.app
+    local result = helper.dmlua("upgrade head " .. stranger, { cwd = folder })
+    says(result, "GRANT CREATE, USAGE ON SCHEMA public TO app")
+    helper.dmlua("upgrade head", { cwd = folder })
+    for _, verb in ipairs { "upgrade head ", "current ", "log " } do
+      result = helper.dmlua(verb .. stranger, { cwd = folder })
+      assert.are.equal(1, result.code)
+      says(result, "belong to the role that made them")
+      assert.falsy(result.err:find("statement:", 1, true))
+    end
+  end)
+
   it("may not leave another role behind", function()
     local db = helper.database()
     local folder = project(db, { [[ op.execute("SET ROLE app") ]] })
@@ -120,7 +135,7 @@ describe("a step", function()
       pcall(op.across_tenants, { "t" }, function() error("caught") end) ]] })
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal(1, result.code)
-    says(result, "op.across_tenants has not put row security back")
+    says(result, "has not put row security back")
     assert.is_false(has(db, "t"))
   end)
 

@@ -78,6 +78,20 @@ describe("a step with parts", function()
     assert.are.same({}, progress(db))
   end)
 
+  it("names the last part and the way to finish it when it goes down", function()
+    local db = helper.database()
+    local folder = helper.project { database = db, versions = { { revision = "abcd", upgrade = "", downgrade = [[
+      op.get_context():autocommit_block(function() op.execute("VACUUM; ANALYZE") end)
+      op.execute("SELECT 1/0")]] } } }
+    helper.dmlua("upgrade head", { cwd = folder })
+    helper.dmlua("downgrade base", { cwd = folder })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(3, result.code)
+    assert.truthy(result.err:find("downgrade of abcd is unfinished: part 2 is done", 1, true))
+    assert.truthy(result.err:find("finish it with `dmlua downgrade abcd-1`", 1, true))
+    assert.truthy(helper.dmlua("downgrade abcd-1", { cwd = folder }).err:find("division by zero", 1, true))
+  end)
+
   it("whose finished statements have changed is refused, showing both, unless that is accepted", function()
     local db = helper.database()
     local folder = project(db, failing)

@@ -174,6 +174,31 @@ describe("tenants.each", function()
     says(result, "id a")
   end)
 
+  it("names the call's own list when that is what is wrong, and refuses an id that is an empty text", function()
+    local _, null = run [[ tenants.each(function() end, { from = "SELECT NULL" }) ]]
+    refused(null, 2, "tenants.each's list gives NULL as a tenant's id, in row 1")
+    local _, empty = run [[ tenants.with("", function() end) ]]
+    refused(empty, 2, "tenants.each's list gives an empty text as a tenant's id, in row 1")
+  end)
+
+  it("says nothing of the list where a statement of the script failed", function()
+    local _, result = run [[ tenants.each(function() op.execute("SELECT 1/0") end) ]]
+    refused(result, 1, "division by zero")
+    assert.falsy(result.err:find("tenants_query", 1, true), result.err)
+  end)
+
+  it("refuses a loop inside a loop or an autocommit_block at the author's line", function()
+    local _, inside = run [[ tenants.each(function() tenants.each(function() end) end) ]]
+    refused(inside, 1, "FAILED: tenants.each inside tenants.each\n  at versions/bbbb.lua:")
+    local _, cut = run [[ op.get_context():autocommit_block(function() tenants.each(function() end) end) ]]
+    refused(cut, 1, "FAILED: tenants.each inside autocommit_block")
+  end)
+
+  it("shuts op.across_tenants: no GRANT to the tenant role may be the way out", function()
+    local _, result = run [[ tenants.each(function() op.across_tenants({ "customers" }, function() end) end) ]]
+    refused(result, 1, "op.across_tenants: cannot stand inside tenants.each")
+  end)
+
   it("refuses a step during which the list has changed: the next run sees the new list", function()
     local management, folder, isp = two_services(
       'tenants.each(function() end)\nop.get_bind():execute("SELECT pg_sleep(1.5)")')

@@ -80,6 +80,15 @@ static void read_sentence(const char *message, struct error *error)
         error_text(&error->detail, "%s", message);
 }
 
+/* A statement of the host's own, on tables that the author has not written. */
+static void explain_own_tables(struct error *error)
+{
+    free(error->statement);
+    error->statement = NULL;
+    error_text(&error->hint, "the version table and the dmlua_… tables belong to the role that made them: migrate as that "
+                             "role, or as a member of it");
+}
+
 void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -113,4 +122,6 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
         error_text(&error->hint, "%s", hint);
     free(tenant_message);
     read_origin(statement, error);
+    if (strcmp(sqlstate, "42501") == 0 && statement->origin.revision == NULL)
+        explain_own_tables(error);
 }

@@ -48,16 +48,25 @@ local each = {
 function M.new(step)
   local bind, tenants = step.bind, {}
 
+  -- op.across_tenants has to know: it would be the tenant's role that stands before its door.
+  local function confined(fn)
+    return function(tenant)
+      step.tenant = tenant.id
+      fn(tenant)
+      step.tenant = nil
+    end
+  end
+
   --- each(fn, {from, mode, allow_empty}): calls fn(tenant) once for every tenant, in the tenant's own context.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
-    bind:each(given.fn, { from = given.from, mode = given.mode, allow_empty = given.allow_empty })
+    bind:each(confined(given.fn), { from = given.from, mode = given.mode, allow_empty = given.allow_empty })
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.
   function tenants.with(...)
     local given = arguments.read("tenants.with", { { "id", "tenant" }, { "fn", "function" } }, ...)
-    bind:each(given.fn, { from = query_of { given.id } })
+    bind:each(confined(given.fn), { from = query_of { given.id } })
   end
 
   return tenants
