@@ -63,7 +63,7 @@ local trees = {
     revision("d", { "b", "c" }, "Fits", { branch_labels = "x" }),
     revision(("long"):rep(25), "d", "No room", { branch_labels = "label" }),
     revision("e", "d", "Marks", { branch_labels = { ("many"):rep(10), ("names"):rep(10) } }),
-    revision("f", "e", "Control\27[31m characters\tand \194\133 more"),
+    revision("f", nil, "Control\27[31m characters\tand \194\133 more"),
   },
 }
 

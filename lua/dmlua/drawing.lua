@@ -1,6 +1,7 @@
 -- `history --graph`: the history as `git log --graph --oneline` draws it, newest first.
 
 local lanes = require "dmlua.lanes"
+local shown = require "dmlua.shown"
 local text_width = require "dmlua.text_width"
 
 local M = {}
@@ -33,9 +34,9 @@ local function painted_row(row)
   return table.concat(characters)
 end
 
--- A text of a file's comment moves no cursor.
-local function harmless(text)
-  return (text:gsub("%c", " "):gsub("\194[\128-\159]", " ")) -- C0 and C1
+-- On one line, whatever the file says.
+local function line_of(text)
+  return (shown(text):gsub("%s", " "))
 end
 
 -- The names of branches stand where they begin, and at their heads.
@@ -54,13 +55,13 @@ end
 
 -- What stands behind the lanes: the identifier is whole, the rest is cut to what is left of the width.
 local function title(it, options, room)
-  local text = marks(it, options.current[it.revision]) .. needs(it)
-  local message = it.message and it.message ~= "" and " " .. harmless(it.message) or ""
-  room = math.max(room - text_width.of(it.revision), 0)
+  local id, text = line_of(it.revision), line_of(marks(it, options.current[it.revision]) .. needs(it))
+  local message = it.message and it.message ~= "" and " " .. line_of(it.message) or ""
+  room = math.max(room - text_width.of(id), 0)
   text = text_width.cut(text, room)
   message = text_width.cut(message, room - text_width.of(text))
-  if not options.colour then return it.revision .. text .. message end
-  return paint(it.revision, id_colour) .. paint(text, mark_colour) .. message
+  if not options.colour then return id .. text .. message end
+  return paint(id, id_colour) .. paint(text, mark_colour) .. message
 end
 
 -- Only revisions that are drawn themselves have lines.
@@ -78,7 +79,7 @@ local function texts(it, options, room)
   if not options.block then return { title(it, options, room) } end
   local list = {}
   for line in options.block(it):gmatch "([^\n]*)\n" do
-    list[#list + 1] = text_width.cut((harmless(line):gsub("%s+$", "")), math.max(room, 0))
+    list[#list + 1] = text_width.cut((line_of(line):gsub("%s+$", "")), math.max(room, 0))
   end
   list[#list + 1] = ""
   return list

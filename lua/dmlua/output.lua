@@ -1,6 +1,7 @@
 -- Results, on stdout: text, or JSON whose keys stand in the order in which they were given.
 
 local engine = require "dmlua.engine"
+local shown = require "dmlua.shown"
 
 local M = {}
 
@@ -68,16 +69,6 @@ end
 --- The JSON text of a value: nil, boolean, number, string, list, an object of M.object, or a table of named values.
 M.encode = encode
 
-local function hex(char)
-  return ("\\x%02x"):format(char:byte(-1))
-end
-
--- Control characters are shown, not sent: no name, comment or note of a database moves a terminal's cursor. C1 too,
--- which UTF-8 writes in two bytes.
-local function shown(text)
-  return (text:gsub("[^%C\t\n]", hex):gsub("\xc2[\x80-\x9f]", hex))
-end
-
 --- Writes one line of text; a block of several lines is one too.
 function M.line(text)
   engine.write(shown(text) .. "\n")
@@ -86,6 +77,11 @@ end
 --- Writes lines of text.
 function M.lines(list)
   for _, text in ipairs(list) do M.line(text) end
+end
+
+--- Writes lines that hold nothing harmful, but may hold colours.
+function M.painted(list)
+  if #list > 0 then engine.write(table.concat(list, "\n") .. "\n") end
 end
 
 --- Writes rows of cells (texts) with each column as wide as its widest cell.

@@ -71,7 +71,7 @@ local function draw(context, picture, ids, current)
     return 0
   end
   local function block(it) return listing.block(tree, it, current and current[it.revision]) end
-  output.lines(drawing.lines(list, {
+  output.painted(drawing.lines(list, {
     current = current, width = terminal.width(), colour = terminal.colours(options),
     block = options.verbose and block or nil,
   }))
