@@ -25,6 +25,9 @@ struct script {
     char sha256[65];             /* of the file as it was read, lower-case hex */
     bool has_upgrade;
     bool has_downgrade;
+    bool python;       /* written for Alembic: its header is known, and it is never run */
+    const char *fault; /* what in the header of a Python file cannot be read; null: nothing */
+    int fault_line;
 };
 
 /* The scripts of one service in load order: sorted file names, one folder of revisions after the other. */
@@ -41,8 +44,8 @@ const struct script *tree_find(const struct tree *tree, const char *revision);
 /* Borrowed. */
 const struct graph *tree_graph(const struct tree *tree);
 
-/* Has the file a function `entry` ("upgrade", "downgrade")? An error that says what to do if not; asked when
-   a plan is made, before its first step runs. */
+/* Is it a Lua file that has a function `entry` ("upgrade", "downgrade")? An error that says what to do if not;
+   asked when a plan is made, before its first step runs. */
 int script_check(const struct script *script, const char *entry, struct error *error);
 
 /* [-1, +0] Compiles the file anew, in a fresh environment over the vocabulary made from the bind table at the

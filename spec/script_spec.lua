@@ -32,7 +32,7 @@ describe("a tree", function()
   it("is the Lua files of versions/, without what editors leave behind", function()
     local result = heads {
       ["a.lua"] = 'revision = "a"', [".b.lua"] = "(", ["#c.lua#"] = "(", [".#d.lua"] = "(", ["e.lua~"] = "(",
-      ["f.py"] = "(", ["g.lua.orig"] = "(", ["__init__.py"] = "", ["README"] = "(",
+      ["f.pyc"] = "(", ["g.lua.orig"] = "(", ["__init__.py"] = "", ["README"] = "(",
     }
     assert.equal("", result.err)
     assert.equal("a (head)\n", result.out)

@@ -18,11 +18,19 @@ char *path_join(const char *folder, const char *name)
     return path;
 }
 
-/* What an editor leaves behind begins with "." or "#" or does not end in ".lua". */
+bool path_ends(const char *path, const char *ending)
+{
+    size_t size = strlen(path), wanted = strlen(ending);
+    return size > wanted && strcmp(path + size - wanted, ending) == 0;
+}
+
+/* What an editor leaves behind begins with "." or "#" or has another ending. Of Python's files Alembic takes all but
+   a package's own. */
 static bool is_script_name(const char *name)
 {
-    size_t size = strlen(name);
-    return size > 4 && *name != '.' && *name != '#' && strcmp(name + size - 4, ".lua") == 0;
+    if (*name == '.' || *name == '#')
+        return false;
+    return path_ends(name, ".lua") || (path_ends(name, ".py") && strncmp(name, "__init__", 8) != 0);
 }
 
 /* Python's own folder is passed over as Alembic does, and hidden ones. A link is not followed: it could lead back. */

@@ -6,7 +6,7 @@
 
 #include "host/error.h"
 
-/* Paths of migration files, in load order. Each path is owned. */
+/* Paths of migration files, Lua's and Python's, in load order. Each path is owned. */
 struct files {
     char **paths;
     size_t count;
@@ -19,6 +19,7 @@ struct files {
 int files_add(struct files *files, const char *folder, bool recursive, struct error *error);
 void files_free(struct files *files);
 
+bool path_ends(const char *path, const char *ending);
 /* Owned. A name in "." is the name. */
 char *path_join(const char *folder, const char *name);
 

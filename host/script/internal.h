@@ -34,6 +34,16 @@ int tree_finish(struct tree *tree, struct error *error);
 void tree_free(struct tree *tree);
 void script_free(struct script *script);
 
+/* settle.c: leaves the files out that another one stands for: of a revision in Lua and in Python, the latter. An
+   error when a Python file that is left cannot be read. */
+int tree_settle(struct tree *tree, struct error *error);
+
+/* [-1, +0] The header of a Python file, whose text is at the top; 1 is the module dmlua.script. Raises. */
+void python_header_read(lua_State *L, struct script *script);
+int script_fault(const struct script *script, struct error *error);
+/* A text field of the table at the top, copied; null when it is none. */
+char *script_field(lua_State *L, const char *name);
+
 /* [-0, +1] The text of a file and, unless null, its SHA-256. Raises. */
 void chunk_read(lua_State *L, const char *path, char sha256[65]);
 /* [-2, +1] The text below the environment at the top → the file's main function. Raises. */

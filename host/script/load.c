@@ -74,7 +74,7 @@ static void push_locals(lua_State *L, const struct watch *watch)
     }
 }
 
-static char *copy_field(lua_State *L, const char *name)
+char *script_field(lua_State *L, const char *name)
 {
     char *copy = NULL;
     if (lua_getfield(L, -1, name) == LUA_TSTRING)
@@ -128,15 +128,16 @@ void script_free(struct script *script)
     free((void *)script->doc);
     free((void *)script->create_date);
     free((void *)script->path);
+    free((void *)script->fault);
 }
 
 /* [-1, +0] The header at the top (lua/dmlua/header.lua) → script. */
 static void take_header(lua_State *L, struct script *script)
 {
-    script->revision = copy_field(L, "revision");
-    script->message = copy_field(L, "message");
-    script->doc = copy_field(L, "doc");
-    script->create_date = copy_field(L, "create_date");
+    script->revision = script_field(L, "revision");
+    script->message = script_field(L, "message");
+    script->doc = script_field(L, "doc");
+    script->create_date = script_field(L, "create_date");
     script->down = copy_list(L, "down", &script->down_count);
     script->labels = copy_list(L, "labels", &script->label_count);
     script->depends = copy_list(L, "depends", &script->depends_count);
@@ -192,6 +193,10 @@ static void read_script(lua_State *L, struct script *script)
     lua_State *thread = lua_tothread(L, 2);
     int text = lua_gettop(L) + 1;
     chunk_read(L, script->path, script->sha256);
+    if (script->python) {
+        python_header_read(L, script);
+        return;
+    }
     push_environment(L, script->lib);
     lua_pushvalue(L, text);
     lua_pushvalue(L, text + 1);
@@ -220,6 +225,7 @@ static int read_all(lua_State *L)
         tree->count++;
         script->lib = tree->lib;
         script->limits = &tree->limits;
+        script->python = path_ends(script->path, ".py");
         read_script(L, script);
     }
     return 0;

@@ -7,9 +7,25 @@
 #include "host/state.h"
 #include "host/trace.h"
 
+/* The ways on from a step that only Alembic can take. */
+static int refuse_python(const struct script *script, const char *entry, struct error *error)
+{
+    bool up = strcmp(entry, "upgrade") == 0;
+    const char *before = script->down_count > 0 ? script->down[0] : "base";
+    error_set(error, ERROR_USAGE, "%s is written in Python, which dmlua never runs; nothing was run", script->path);
+    error_text(&error->revision, "%s", script->revision);
+    error_text(&error->hint,
+               "port it: a file with revision = \"%s\" in Lua beside it takes its place; or let Alembic run it: "
+               "alembic %s %s; or, where the database already is as it leaves it: dmlua stamp %s",
+               script->revision, entry, up ? script->revision : before, up ? script->revision : before);
+    return -1;
+}
+
 int script_check(const struct script *script, const char *entry, struct error *error)
 {
     bool has = strcmp(entry, "upgrade") == 0 ? script->has_upgrade : script->has_downgrade;
+    if (script->python)
+        return refuse_python(script, entry, error);
     if (has)
         return 0;
     error_set(error, ERROR_USAGE, "%s has no function %s()", script->path, entry);

@@ -137,6 +137,8 @@ int tree_finish(struct tree *tree, struct error *error)
 {
     struct graph_error failure = {0};
     size_t i;
+    if (tree_settle(tree, error) != 0)
+        return -1;
     for (i = 0; i < tree->count; i++)
         if (add_script(tree->graph, &tree->scripts[i], error) != 0)
             return -1;

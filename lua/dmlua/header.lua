@@ -144,9 +144,9 @@ local function trim(text)
   return text:match("^%s*(.-)%s*$")
 end
 
---- The comment at a file's head: {doc, message, create_date}. The message is its first paragraph, as one line.
-function M.comment(text)
-  local doc = trim((comment(text):gsub("\r", "")))
+-- What a file says at its head: {doc, message, create_date}. The message is its first paragraph, as one line.
+local function describe(doc)
+  doc = trim((doc:gsub("\r", "")))
   local paragraph = ("\n" .. doc .. "\n\n"):match("^\n(.-)\n%s*\n")
   paragraph = ("\n" .. paragraph):gsub("\nRevision ID:.*$", "")
   return {
@@ -154,6 +154,21 @@ function M.comment(text)
     message = trim((paragraph:gsub("%s*\n%s*", " "))),
     create_date = ("\n" .. doc):match("\nCreate Date:[ \t]*([^\n]+)"),
   }
+end
+
+--- The comment at a file's head: {doc, message, create_date}.
+function M.comment(text)
+  return describe(comment(text))
+end
+
+--- Checks the names in the header of a Python file: path, text, revision, and the lists down, labels, depends. Returns
+-- what its own text `doc` (or nil) says: {doc, message, create_date}. Raises usage errors.
+function M.python(file)
+  check_name(file, "revision", file.revision)
+  for field, list in pairs { down_revision = file.down, branch_labels = file.labels, depends_on = file.depends } do
+    for _, name in ipairs(list) do check_name(file, field, name) end
+  end
+  return describe(file.doc or "")
 end
 
 local known = { run = true, undo = true }

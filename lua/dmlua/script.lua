@@ -4,7 +4,7 @@ local environment = require "dmlua.environment"
 local header = require "dmlua.header"
 local sandbox = require "dmlua.engine.sandbox"
 
-local M = { header = header.read }
+local M = { header = header.read, python_header = header.python }
 
 --- The environment of a script over `bind`, the step's bind table; nil when only the header is read.
 function M.environment(lib, bind)
