@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/config/utf8.h"
+
 static const struct {
     const char *name;
     int exit_code;
@@ -49,6 +51,26 @@ void error_text(char **field, const char *format, ...)
     va_end(args);
     free(*field);
     *field = text;
+}
+
+size_t error_cut(const char *text, size_t limit)
+{
+    size_t size = strnlen(text, limit);
+    while (((unsigned char)text[size] & 0xc0) == 0x80)
+        size++;
+    return size;
+}
+
+enum { NOTE_SIZE = 2000 };
+
+char *error_note(const char *text)
+{
+    size_t cut = error_cut(text, NOTE_SIZE), at;
+    char *note = NULL;
+    error_text(&note, "%.*s%s", (int)cut, text, text[cut] != '\0' ? "…" : "");
+    for (at = utf8_valid(note, strlen(note)); note[at] != '\0'; at += utf8_valid(note + at, strlen(note + at)))
+        note[at] = '?';
+    return note;
 }
 
 void error_clear(struct error *error)

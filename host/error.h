@@ -1,6 +1,8 @@
 #ifndef DMLUA_ERROR_H
 #define DMLUA_ERROR_H
 
+#include <stddef.h>
+
 /* What went wrong, kept as facts. It is decided on by kind and SQLSTATE, never by text, and printed once, by report. */
 enum error_kind {
     ERROR_NONE,
@@ -37,6 +39,10 @@ void error_set(struct error *error, enum error_kind kind, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 /* Sets one owned text field, replacing what stood there; a null text leaves it as it is. */
 void error_text(char **field, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* How many bytes of the text, `limit` or a few more, end with a whole UTF-8 character. */
+size_t error_cut(const char *text, size_t limit);
+/* The beginning of a text, as UTF-8 for the database: other bytes are '?'. Owned. */
+char *error_note(const char *text);
 /* Frees the strings and zeroes the struct. */
 void error_clear(struct error *error);
 /* Fills an empty error with a copy of another; one that is already set stays. */

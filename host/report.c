@@ -9,23 +9,50 @@
 
 struct report_options report_options;
 
-/* Where the text goes on: control characters as \xNN, tabs and the line feeds of a longer text as they are. */
+enum {
+    SHOWN_TEXT = 4000, /* bytes of a message, statement, … that are shown; --json has all of it */
+    SHOWN_LINE = 300   /* bytes of a line, on each side of what it is shown for */
+};
+
+/* One character of `size` bytes: control characters and bytes that are no UTF-8 as \xNN, tabs as they are, and where the
+   text goes on after a line feed, `indent`. */
+static void put_character(FILE *out, const unsigned char *c, size_t size, bool valid, const char *indent)
+{
+    bool c1 = size == 2 && *c == 0xc2 && c[1] < 0xa0; /* of Unicode; a terminal may obey them */
+    if (*c == '\n')
+        fprintf(out, "\n%s", indent);
+    else if (c1 || !valid || (*c < 0x20 && *c != '\t') || *c == 0x7f)
+        fprintf(out, "\\x%02x", c1 ? c[1] : *c);
+    else
+        fwrite(c, 1, size, out);
+}
+
+/* A text of `size` bytes so that no terminal obeys it. */
+static void put_bytes(FILE *out, const char *text, size_t size, const char *indent)
+{
+    size_t valid = utf8_valid(text, size), i, next;
+    for (i = 0; i < size; i = next) {
+        next = i + 1;
+        while (i < valid && next < size && ((unsigned char)text[next] & 0xc0) == 0x80)
+            next++;
+        put_character(out, (const unsigned char *)text + i, next - i, i < valid, indent);
+        if (i == valid)
+            valid = next + utf8_valid(text + next, size - next);
+    }
+}
+
 static void put_shown(FILE *out, const char *text, const char *indent)
 {
-    const unsigned char *c;
-    for (c = (const unsigned char *)text; *c != '\0'; c++) {
-        if (*c == '\n') {
-            fputc('\n', out);
-            fputs(indent, out);
-        } else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) { /* C1 control, in UTF-8 */
-            fprintf(out, "\\x%02x", c[1]);
-            c++;
-        } else if ((*c < 0x20 && *c != '\t') || *c == 0x7f) {
-            fprintf(out, "\\x%02x", *c);
-        } else {
-            fputc(*c, out);
-        }
-    }
+    put_bytes(out, text, strlen(text), indent);
+}
+
+/* The same, but of a long text only the beginning. */
+static void put_beginning(FILE *out, const char *text, size_t limit, const char *indent)
+{
+    size_t size = strlen(text), shown = error_cut(text, limit);
+    put_bytes(out, text, shown, indent);
+    if (shown < size)
+        fprintf(out, " … (%zu bytes more)", size - shown);
 }
 
 void report_log(enum report_level level, const char *logger, const char *format, ...)
@@ -110,10 +137,10 @@ static void report_error_json(const struct error *error)
     fflush(stdout);
 }
 
-/* The statement's line that holds the fault, and a caret below it. */
+/* The statement's line that holds the fault, or what of it lies near, and a caret below it. */
 static void put_caret(const char *statement, int position)
 {
-    const char *c = statement, *start = statement, *end;
+    const char *c = statement, *start = statement, *end, *p;
     int column = 0;
     /* position counts characters; UTF-8 continuation bytes are not characters */
     for (; *c != '\0' && position > 1; c++) {
@@ -122,16 +149,18 @@ static void put_caret(const char *statement, int position)
         if (*c == '\n')
             start = c + 1;
     }
+    if (c - start > SHOWN_LINE)
+        start = c - SHOWN_LINE + error_cut(c - SHOWN_LINE, 0);
     end = start + strcspn(start, "\n");
+    if (end - c > SHOWN_LINE)
+        end = c + error_cut(c, SHOWN_LINE);
+    for (p = start; p < c; p++)
+        column += ((unsigned char)*p & 0xc0) != 0x80;
     fputs("  ", stderr);
-    for (const char *p = start; p < end; p++) {
-        char one[2] = {*p, '\0'};
-        if ((unsigned char)*p >= 0x80)
-            fputc(*p, stderr);
-        else
-            put_shown(stderr, *p == '\t' ? " " : one, "");
-        if (p < c && ((unsigned char)*p & 0xc0) != 0x80)
-            column++;
+    for (p = start; p < end; p++) {
+        bool c1 = (unsigned char)*p == 0xc2 && (unsigned char)p[1] < 0xa0;
+        fputc(c1 || (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p, stderr);
+        p += c1;
     }
     fprintf(stderr, "\n  %*s^\n", column, "");
 }
@@ -141,7 +170,7 @@ static void put_field(const char *name, const char *text)
     if (text == NULL || *text == '\0')
         return;
     fprintf(stderr, "  %s: ", name);
-    put_shown(stderr, text, "    ");
+    put_beginning(stderr, text, SHOWN_TEXT, "    ");
     fputc('\n', stderr);
 }
 
@@ -151,7 +180,7 @@ static void put_source(const struct error *error)
     if (error->source == NULL)
         return;
     fprintf(stderr, "  %5d | ", error->line);
-    put_shown(stderr, error->source, "");
+    put_beginning(stderr, error->source, SHOWN_LINE, "");
     fputc('\n', stderr);
 }
 
@@ -161,7 +190,7 @@ void report_error(const struct error *error)
         report_error_json(error);
     fflush(stdout);
     fputs("FAILED: ", stderr);
-    put_shown(stderr, error->message != NULL ? error->message : "unknown error", "  ");
+    put_beginning(stderr, error->message != NULL ? error->message : "unknown error", SHOWN_TEXT, "  ");
     if (error->sqlstate[0] != '\0')
         fprintf(stderr, " (SQLSTATE %s)", error->sqlstate);
     fputc('\n', stderr);

@@ -178,12 +178,14 @@ static void say_state(struct step *step, struct error *error)
 static void record_failure(struct step *step, const struct error *failure)
 {
     struct error ignored = {0};
-    char *note = NULL, *masked;
+    char *text = NULL, *note, *masked;
     if (!db_alive(step->run->ledger->db))
         return;
     masked = config_mask(step->run->config, failure->message);
-    error_text(&note, "%s%s%s", failure->sqlstate, failure->sqlstate[0] ? ": " : "", masked);
+    error_text(&text, "%s%s%s", failure->sqlstate, failure->sqlstate[0] ? ": " : "", masked);
+    note = error_note(text);
     free(masked);
+    free(text);
     txn_begin(step->run->ledger);
     run_record(step->run, step->plan->revision, step->cut ? step->part : 0, failure->tenant, step->script->sha256, "failed",
                note, step_elapsed(step));
