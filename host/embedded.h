@@ -3,11 +3,12 @@
 
 #include <stddef.h>
 
-/* A Lua module whose text stands in the program; scripts/embed.cmake writes the table, a row with a null name ends it. */
+/* A Lua module that stands in the program, compiled by the build; scripts/embed.c writes the table, a row with a null name
+   ends it. */
 struct embedded {
     const char *name;  /* as `require` is given it: "dmlua.op" */
     const char *chunk; /* chunk name: "=dmlua/op.lua" */
-    const unsigned char *text;
+    const unsigned char *code;
     size_t size; /* bytes */
 };
 

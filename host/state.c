@@ -33,7 +33,7 @@ static const luaL_Reg native_modules[] = {
 static int load_embedded(lua_State *L)
 {
     const struct embedded *module = lua_touserdata(L, lua_upvalueindex(1));
-    if (luaL_loadbufferx(L, (const char *)module->text, module->size, module->chunk, "t") != LUA_OK)
+    if (luaL_loadbufferx(L, (const char *)module->code, module->size, module->chunk, "b") != LUA_OK)
         return lua_error(L);
     lua_pushstring(L, module->name);
     lua_pushstring(L, module->chunk);
