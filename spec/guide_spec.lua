@@ -73,12 +73,13 @@ local function dmlua(folder, words, code)
 end
 
 describe("the guide", function()
-  local check = guide and it or pending
-  check("has exactly the blocks that are listed here", function()
-    local listed = {}
-    for i, block in ipairs(blocks) do listed[i] = { block[1], block[2] } end
-    assert.same(listed, blocks_of(guide))
-  end)
+  if guide then -- it is not part of this repository
+    it("has exactly the blocks that are listed here", function()
+      local listed = {}
+      for i, block in ipairs(blocks) do listed[i] = { block[1], block[2] } end
+      assert.same(listed, blocks_of(guide))
+    end)
+  end
 
   it("has for every block a twin that is there, or the work that brings it", function()
     for i, block in ipairs(blocks) do
