@@ -17,6 +17,46 @@ describe("op.execute", function()
     assert.same({ "it's", false }, bind.sent[1].params)
   end)
 
+  it("takes what sa.text():bindparams() holds; what is given beside it wins", function()
+    local bind = step.recorder()
+    step.run(bind, [[
+      local text = sa.text("UPDATE t SET a = :a, b = :b WHERE id = :id"):bindparams(
+        sa.bindparam("b", { x = 1 }, { type_ = sa.JSON }), { a = 1, id = 2 })
+      op.execute(text)
+      op.execute(text, { id = 3 })
+      op.execute(text:bindparams { a = null })]])
+    assert.same({ { "1", '{"x":1}', "2" }, { "1", '{"x":1}', "3" }, { false, '{"x":1}', "2" } },
+      { bind.sent[1].params, bind.sent[2].params, bind.sent[3].params })
+    local function failure(script) return step.error_of(step.recorder(), script).message end
+    assert.equal("parameter 'x' does not stand in the statement",
+      failure [[op.execute(sa.text("SELECT :abc"):bindparams { x = 1, abc = 2 })]])
+    assert.equal("sa.text:bindparams: argument 1 must be a sa.bindparam, got a string",
+      failure [[sa.text("SELECT :a"):bindparams("a")]])
+    assert.truthy(failure [[op.add_column("t", sa.Column("a", sa.Text,
+      { server_default = sa.text(":a"):bindparams { a = 1 } }))]]:find("DDL takes no parameters", 1, true))
+    assert.truthy(failure [[sa.bindparam("ids", { expanding = true })]]:find("column = ANY(:ids)", 1, true))
+  end)
+
+  it("sends a text once for each table of a list of parameters", function()
+    local bind = step.recorder()
+    step.run(bind, [[
+      op.execute("INSERT INTO t VALUES (:a)", { { a = 1 }, { a = 2 } })
+      op.execute("SELECT $1::int[]", { { 1, 2 } })]])
+    assert.same({ { "1" }, { "2" }, { "{1,2}" } },
+      { bind.sent[1].params, bind.sent[2].params, bind.sent[3].params })
+  end)
+
+  it("takes SQLAlchemy's execution_options, but for the isolation level", function()
+    local bind = step.recorder()
+    step.run(bind, [[
+      op.execute("SELECT 1", { execution_options = { autocommit = true } })
+      op.execute("SELECT :a", { a = 1 }, { execution_options = { stream_results = true } })]])
+    assert.same({ "SELECT 1", "SELECT $1" }, { bind.sent[1].sql, bind.sent[2].sql })
+    assert.truthy(step.error_of(step.recorder(), [[
+      op.execute("VACUUM", { execution_options = { isolation_level = "AUTOCOMMIT" } })]]).message
+      :find("autocommit_block", 1, true))
+  end)
+
   it("asks for an autocommit_block where PostgreSQL refuses a transaction, and sends there", function()
     local message = step.error_of(step.recorder(), [[op.execute("VACUUM t")]])
     assert.same({ "op.execute: VACUUM cannot run inside a transaction",
@@ -107,6 +147,15 @@ describe("op.get_bind():execute", function()
   it("sends what stands before the last statement, and takes sa.text", function()
     assert.equal(7, run [[
       return bind:execute(sa.text("CREATE TEMP TABLE s AS SELECT 7 AS n; SELECT n FROM s")):scalar()]])
+  end)
+
+  it("takes exec_driver_sql, which is the same", function()
+    assert.equal(1, run [[return bind:exec_driver_sql("SELECT 1 % 2"):scalar()]])
+  end)
+
+  it("has the ways on for what SQLAlchemy's query builder does", function()
+    local message = step.error_of(step.recorder(), [[sa.select("a")]]).message
+    assert.truthy(message:find("sa.select: is not there: write SQL, op.execute", 1, true))
   end)
 
   it("knows its dialect", function()

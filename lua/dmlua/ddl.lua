@@ -5,7 +5,7 @@ local errors = require "dmlua.errors"
 local M = {}
 
 local renderers = {}
-for _, topic in ipairs { "table", "index", "alter_column" } do
+for _, topic in ipairs { "table", "index", "alter_column", "enum_type" } do
   for kind, render in pairs(require("dmlua.ddl." .. topic)) do renderers[kind] = render end
 end
 

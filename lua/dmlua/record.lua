@@ -3,7 +3,26 @@
 
 local M = {}
 
-local mt = { __name = "record" }
+-- By kind: what a record of it answers to with a colon, `sa.text("…"):bindparams(…)`.
+local methods = {}
+
+local function method_of(value, name)
+  local own = methods[rawget(value, "kind")]
+  return own and own[name]
+end
+
+-- Types and SQL texts read as the SQL that they are.
+local function written(value)
+  return rawget(value, "sql") or rawget(value, "text") or rawget(value, "kind")
+end
+
+local mt = { __name = "record", __index = method_of, __tostring = written }
+
+--- Gives all records of a kind a method.
+function M.method(kind, name, fn)
+  methods[kind] = methods[kind] or {}
+  methods[kind][name] = fn
+end
 
 --- `fields` (with `kind`) as a record.
 function M.new(fields)
@@ -15,7 +34,8 @@ local callable = {}
 
 --- A record that can be called; `call(self, …)` says what that makes.
 function M.callable(fields, call)
-  return setmetatable(fields, { __name = "record", __call = call, __record = callable })
+  return setmetatable(fields, { __name = "record", __index = method_of, __tostring = written, __call = call,
+    __record = callable })
 end
 
 --- The kind of a record; nil for anything else.

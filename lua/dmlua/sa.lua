@@ -1,6 +1,8 @@
 -- SQLAlchemy's names: columns, constraints, types, SQL text. Each call makes a plain record; ddl makes SQL of it.
 
 local arguments = require "dmlua.arguments"
+local inspector = require "dmlua.inspect"
+local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 local target_of = require "dmlua.target"
 local types = require "dmlua.types"
@@ -42,6 +44,15 @@ local function generated(given, items)
   return identity, computed
 end
 
+-- An Enum that is text may bring its CHECK along.
+local function allowed_values(given, checks)
+  local type_ = given.type
+  if not type_.allowed then return checks end
+  local condition = ("%s IN (%s)"):format(quote.ident(given.name), type_.allowed)
+  checks[#checks + 1] = { kind = "check", name = type_.constraint_name, condition = condition }
+  return checks
+end
+
 --- Column(name, type, [ForeignKey…], options)
 function M.Column(...)
   local given = arguments.read("sa.Column", column, ...)
@@ -58,8 +69,8 @@ function M.Column(...)
   return record.new {
     kind = "column", name = given.name, type = given.type, nullable = nullable, primary_key = given.primary_key,
     server_default = default, index = given.index, unique = given.unique, comment = given.comment,
-    autoincrement = given.autoincrement, foreign_keys = items.foreign_key, checks = items.check, identity = identity,
-    computed = computed, ignored = ignored,
+    autoincrement = given.autoincrement, foreign_keys = items.foreign_key, checks = allowed_values(given, items.check),
+    identity = identity, computed = computed, ignored = ignored,
   }
 end
 
@@ -159,11 +170,42 @@ function M.text(...)
 end
 M.literal_column = M.text
 
+--- bindparam(key, value, {type_}): a parameter's value, or its type alone.
+function M.bindparam(...)
+  local given = arguments.read("sa.bindparam", { { "key", "name" }, { "value", "any", optional = true },
+    { "type_", "type", optional = true }, options = { required = "any", unique = "any", expanding = "any" } }, ...)
+  if given.expanding then
+    arguments.fail("sa.bindparam", "expanding is not needed: a list is an array, write column = ANY(:%s)", given.key)
+  end
+  return record.new { kind = "bindparam", key = given.key, value = given.value, type_ = given.type_ }
+end
+
+arguments.kind("bindparam", function(value)
+  if record.kind(value) == "bindparam" then return value end
+  return nil, "a sa.bindparam"
+end)
+
+-- sa.text(…):bindparams(…): the same text with values for its parameters, by name or as sa.bindparam.
+record.method("text", "bindparams", function(self, ...)
+  local count, last, bound = select("#", ...), nil, {}
+  for name, value in pairs(rawget(self, "bound") or {}) do bound[name] = value end
+  if count > 0 then last = select(count, ...) end
+  local by_name = record.plain(last) and last or {}
+  local listed = table.pack(...)
+  for i = 1, record.plain(last) and count - 1 or count do
+    local given = arguments.value("sa.text:bindparams", "argument " .. i, "bindparam", listed[i])
+    if not given then arguments.fail("sa.text:bindparams", "argument %d is nil", i) end
+    bound[given.key] = given
+  end
+  for name, value in pairs(by_name) do bound[name] = { value = value } end
+  return record.new { kind = "text", text = self.text, bound = bound }
+end)
+
 -- A constant that may be written with or without "()".
 local function constant(sql)
   return record.callable({ kind = "text", text = sql }, function(self) return self end)
 end
-M.true_, M.false_ = constant("true"), constant("false")
+M.true_, M.false_, M.null = constant("true"), constant("false"), constant("NULL")
 
 --- func.name(arguments…): a call of an SQL function.
 M.func = setmetatable({}, {
@@ -175,5 +217,39 @@ M.func = setmetatable({}, {
   __newindex = function() arguments.fail("sa.func", "cannot be changed") end,
   __metatable = "sa.func",
 })
+
+arguments.kind("table_column", function(value)
+  if record.kind(value) == "table_column" or record.kind(value) == "column" then return value end
+  return nil, "a sa.column"
+end)
+
+--- column(name, type): of a sa.table.
+function M.column(...)
+  local given = arguments.read("sa.column", { { "name", "name" }, { "type", "type", optional = true } }, ...)
+  given.kind = "table_column"
+  return record.new(given)
+end
+
+--- table(name, sa.column(…)…, {schema}): what op.bulk_insert writes to.
+function M.table(...)
+  local given = arguments.read("sa.table", { { "name", "name" }, list = "table_column",
+    options = { schema = "name" } }, ...)
+  return record.new { kind = "table", name = given.name, schema = given.schema,
+    columns = table.move(given, 1, #given, 1, {}) }
+end
+
+--- inspect(bind): reads the catalogue, see inspect.lua.
+function M.inspect(...)
+  return inspector.new(arguments.read("sa.inspect", { { "bind", "connection" } }, ...).bind)
+end
+
+-- SQLAlchemy's query builder is not built again: SQL is as short.
+for _, name in ipairs { "select", "insert", "update", "delete", "case", "and_", "or_", "not_", "cast", "exists",
+  "union", "distinct", "MetaData", "Table" } do
+  M[name] = function()
+    arguments.fail("sa." .. name, 'is not there: write SQL, op.execute("…", { name = value }) or, for rows, %s',
+      'op.get_bind():execute("…", { name = value })')
+  end
+end
 
 return M

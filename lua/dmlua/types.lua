@@ -3,6 +3,7 @@
 -- Parameters that only matter to Python ("any") are taken and have no effect.
 
 local arguments = require "dmlua.arguments"
+local enum = require "dmlua.enum"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 
@@ -13,13 +14,18 @@ local function parameter(text)
   return { name or text, kind or "any", optional = true }
 end
 
+-- Parameters that scripts read back from a type.
+local told = { "length", "precision", "scale", "timezone", "collation" }
+
 -- A type: `sql` is text, or a function of the parameters that were given.
 local function define(into, prefix, name, parameters, sql, affinity)
   local signature = {}
   for i, text in ipairs(parameters) do signature[i] = parameter(text) end
   local render = type(sql) == "function" and sql or function() return sql end
   local function made(given)
-    return { kind = "type", name = name, sql = render(given), affinity = affinity }
+    local fields = { kind = "type", name = name, sql = render(given), affinity = affinity }
+    for _, field in ipairs(told) do fields[field] = given[field] end
+    return fields
   end
   into[name] = record.callable(made({}), function(_, ...)
     return record.new(made(arguments.read(prefix .. "." .. name, signature, ...)))
@@ -118,7 +124,7 @@ local dialect = {
   { "HSTORE", { "text_type" }, "HSTORE" },
 }
 local plain_words = [[
-  CIDR CITEXT INET MACADDR MACADDR8 MONEY OID REGCLASS TSQUERY TSVECTOR
+  CIDR CITEXT INET MACADDR MACADDR8 MONEY OID REGCLASS REGCONFIG TSQUERY TSVECTOR
   INT4RANGE INT8RANGE NUMRANGE DATERANGE TSRANGE TSTZRANGE
   INT4MULTIRANGE INT8MULTIRANGE NUMMULTIRANGE DATEMULTIRANGE TSMULTIRANGE TSTZMULTIRANGE
 ]]
@@ -137,14 +143,26 @@ local function define_array(into, prefix)
     local given = arguments.read(prefix .. ".ARRAY", array_signature, ...)
     local element, collation = given.item_type.sql:match("^(.-)( COLLATE .*)$")
     local sql = (element or given.item_type.sql) .. ("[]"):rep(given.dimensions or 1) .. (collation or "")
-    return record.new { kind = "type", name = "ARRAY", sql = sql }
+    return record.new { kind = "type", name = "ARRAY", sql = sql, item_type = given.item_type,
+      dimensions = given.dimensions }
   end
 end
 
 local function define_all(rows, into, prefix)
   for _, row in ipairs(rows) do define(into, prefix, row[1], row[2], row[3], row[4]) end
   define_array(into, prefix)
+  enum.define(into, prefix)
 end
+
+--- with_variant(type, "dialect"): on PostgreSQL a variant for it is the type; others are of no interest.
+record.method("type", "with_variant", function(self, ...)
+  local variant = { { "type", "type" }, list = "string" }
+  local given = arguments.read("with_variant", variant, ...)
+  for _, name in ipairs(given) do
+    if name == "postgresql" then return given.type end
+  end
+  return self
+end)
 
 --- Adds SQLAlchemy's own types to `into`.
 function M.generic(into)

@@ -17,10 +17,14 @@ local function argument(value)
   return text
 end
 
---- An sa.text, an sa.func, or a string that is SQL already.
+--- An sa.text, an sa.func, an op.inline_literal, or a string that is SQL already.
 function M.sql(value)
   if type(value) == "string" then return value end
-  if value.kind == "text" then return value.text end
+  if value.kind == "literal" then return M.default(value.value) end
+  if value.kind == "text" then
+    if value.bound then fail("DDL takes no parameters: write the value into the text of sa.text") end
+    return value.text
+  end
   if not value.name:find("^[%a_][%w_]*$") then fail("sa.func: '%s' is no name of a function", value.name) end
   if value.arguments.n == 0 and value.name:lower():find("^current_") then return value.name:upper() end
   local written = {}

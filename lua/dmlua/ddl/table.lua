@@ -2,6 +2,7 @@
 
 local column_ddl = require "dmlua.ddl.column"
 local constraint_ddl = require "dmlua.ddl.constraint"
+local enum_ddl = require "dmlua.ddl.enum_type"
 local index_ddl = require "dmlua.ddl.index"
 local quote = require "dmlua.quote"
 
@@ -95,9 +96,10 @@ local function create_statement(record)
   return table.concat(words, " ") .. " (\n    " .. table.concat(lines, ",\n    ") .. "\n)" .. suffix(record)
 end
 
---- CREATE TABLE, then its indexes, then the comments.
+--- The types of enumerations that its columns need, CREATE TABLE, then its indexes, then the comments.
 function M.create_table(record)
-  local statements = { create_statement(record) }
+  local statements = enum_ddl.needed(record.columns)
+  statements[#statements + 1] = create_statement(record)
   for _, column in ipairs(record.columns) do
     if column.index then
       statements[#statements + 1] = index_ddl.create_index(column_ddl.index(column, record))[1]
