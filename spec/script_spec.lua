@@ -38,6 +38,14 @@ describe("a tree", function()
     assert.equal("a (head)\n", result.out)
   end)
 
+  it("does not wait for what is no file", function()
+    local folder = helper.project { versions = {} }
+    os.execute("mkfifo " .. folder .. "/versions/a.lua")
+    local result = helper.dmlua("heads", { cwd = folder })
+    assert.matches("FAILED: versions/a.lua cannot be read: it is no regular file", result.err, 1, true)
+    assert.equal(2, result.code)
+  end)
+
   it("may be empty", function()
     local result = heads {}
     assert.equal("", result.err)
@@ -179,6 +187,7 @@ Path: versions/a.lua
       for value, problem in pairs {
         ["7"] = " is a number; it must be nil, a string or a list",
         ["{ 'b', 7 }"] = "%[2%] is a number; it must be a string",
+        ["{ 'b', 'c', 'b' }"] = " names 'b' twice",
         ["{ 'b', nil, 'c' }"] = " is a table that is no list of strings",
         ["{ x = 'b' }"] = " is a table that is no list of strings",
         ["'b c'"] = ' "b c" holds a space',

@@ -12,10 +12,10 @@
 #include "host/state.h"
 #include "host/trace.h"
 
-static int raise_read(lua_State *L, const char *path, int number)
+static int raise_read(lua_State *L, const char *path, const char *why)
 {
     struct error error = {0};
-    error_set(&error, ERROR_USAGE, "%s cannot be read: %s", path, strerror(number));
+    error_set(&error, ERROR_USAGE, "%s cannot be read: %s", path, why);
     return state_raise(L, &error);
 }
 
@@ -50,7 +50,9 @@ void chunk_read(lua_State *L, const char *path, char sha256[65])
     char *block;
     int fd, failure;
     if (stat(path, &status) != 0)
-        raise_read(L, path, errno);
+        raise_read(L, path, strerror(errno));
+    if (!S_ISREG(status.st_mode)) /* a pipe would be waited for */
+        raise_read(L, path, S_ISDIR(status.st_mode) ? strerror(EISDIR) : "it is no regular file");
     block = lua_newuserdatauv(L, (size_t)status.st_size + 1, 0);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0)
@@ -59,7 +61,7 @@ void chunk_read(lua_State *L, const char *path, char sha256[65])
     if (fd >= 0)
         close(fd);
     if (got < 0)
-        raise_read(L, path, failure);
+        raise_read(L, path, strerror(failure));
     if (sha256 != NULL)
         SHA256Data((const uint8_t *)block, (size_t)got, sha256);
     mark = mark_size(block, (size_t)got);

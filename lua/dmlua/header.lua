@@ -60,14 +60,15 @@ local function read_list(file, field)
       "%s is a %s; it must be nil, a string or a list of strings", field, type(value))
   end
   check_list(file, field, list)
-  local result = {}
+  local result, seen = {}, {}
   for i = 1, rawlen(list) do
     local name = rawget(list, i)
     if type(name) ~= "string" then
       fail(file.path, line_of(file.text, field), nil, "%s[%d] is a %s; it must be a string", field, i, type(name))
     end
     check_name(file, field, name)
-    result[i] = name
+    if seen[name] then fail(file.path, line_of(file.text, field), nil, "%s names '%s' twice", field, name) end
+    seen[name], result[i] = true, name
   end
   return result
 end
