@@ -122,15 +122,28 @@ void config_free(struct config *config)
     free(config);
 }
 
-/* A post-write hook's own key, which no table lists. */
-static const char *hook_value(const struct config *config, const char *key)
+/* A post-write hook's own key, which no table lists; null: the file has none. */
+static const struct inifile_entry *hook_entry(const struct config *config, const char *key)
 {
     static const char prefix[] = "post_write_hooks.";
-    const struct inifile_entry *entry;
     if (strncmp(key, prefix, sizeof prefix - 1) != 0)
         return NULL;
-    entry = inifile_find(&config->file, "post_write_hooks", key + sizeof prefix - 1);
+    return inifile_find(&config->file, "post_write_hooks", key + sizeof prefix - 1);
+}
+
+static const char *hook_value(const struct config *config, const char *key)
+{
+    const struct inifile_entry *entry = hook_entry(config, key);
     return entry != NULL ? config->texts[entry - config->file.entries] : NULL;
+}
+
+const char *config_problem(const struct config *config, const char *key)
+{
+    const struct setting *setting = setting_of(config, key);
+    const struct inifile_entry *entry = setting == NULL ? hook_entry(config, key) : NULL;
+    if (setting != NULL)
+        return setting->problem;
+    return entry != NULL ? config->problems[entry - config->file.entries] : NULL;
 }
 
 const char *config_get(const struct config *config, const char *key)
@@ -151,6 +164,11 @@ long config_number(const struct config *config, const char *key)
 {
     const char *value = config_get(config, key);
     return value != NULL ? strtol(value, NULL, 10) : 0;
+}
+
+bool config_is_alembic(const struct config *config)
+{
+    return !config->dmlua;
 }
 
 const char *config_file(const struct config *config)

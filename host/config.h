@@ -34,6 +34,8 @@ void config_free(struct config *config);
    Either name of a key that has two will do: url, sqlalchemy.url. A post-write hook's key is
    post_write_hooks.KEY. */
 const char *config_get(const struct config *config, const char *key);
+/* Why a value that the file sets cannot be had, or null. */
+const char *config_problem(const struct config *config, const char *key);
 bool config_flag(const struct config *config, const char *key);
 /* A number that was checked when the file was read; 0 when unset. */
 long config_number(const struct config *config, const char *key);
@@ -42,6 +44,7 @@ long config_number(const struct config *config, const char *key);
    none. Owned by the caller: each text, and the array (text_list_free). */
 size_t config_version_locations(const struct config *config, char ***locations);
 
+bool config_is_alembic(const struct config *config);  /* an alembic.ini: it has no [dmlua] */
 const char *config_file(const struct config *config); /* as a user would type it */
 const char *
 config_folder(const struct config *config); /* the file's, absolute; relative paths are under it */
@@ -54,8 +57,7 @@ int config_require_service(const struct config *config, struct error *error);
 
 /* What a verb is about to do, for config_check_rails. */
 enum config_area {
-    CONFIG_DATABASE = 1, /* connects */
-    CONFIG_REVISION = 2  /* writes a script */
+    CONFIG_DATABASE = 1 /* connects */
 };
 /* Fails when an effective setting asks for something that this version does not do, or two of them contradict
    each other; names the keys and where they stand. A rail is never ignored. */

@@ -411,22 +411,6 @@ describe("a rail", function()
     end)
   end
 
-  it("of new revisions stops the verbs that would have to do it", function()
-    local function revise(text)
-      local folder = folder_of("[dmlua]\nscript_location = .\n" .. text)
-      helper.write(folder .. "/versions/x", "")
-      return helper.dmlua("revision -m m", { cwd = folder })
-    end
-    for _, text in ipairs {
-      "timezone = UTC\n",
-      "[post_write_hooks]\nhooks = format\n",
-    } do
-      local result = revise(text)
-      assert.equal(2, result.code)
-      assert.matches("which this version of dmlua does not do", result.err, 1, true)
-    end
-  end)
-
   it("that is switched off stops nothing", function()
     local result = use("require_migration_validation = false\nrequire_approval = 0\nenable_audit_triggers = off\n" ..
       "allow_unsafe_migrations = true\nsqlalchemy.pool_size = 5\nsqlalchemy.max_overflow = 1\n")

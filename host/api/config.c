@@ -59,6 +59,20 @@ static int config_method_get(lua_State *L)
     return 1;
 }
 
+/* config:problem(key) → why the value that the file sets cannot be had, or nil */
+static int config_method_problem(lua_State *L)
+{
+    lua_pushstring(L, config_problem(config_check(L, 1), luaL_checkstring(L, 2)));
+    return 1;
+}
+
+/* config:is_alembic() → whether the file is an alembic.ini: it has no [dmlua] */
+static int config_method_is_alembic(lua_State *L)
+{
+    lua_pushboolean(L, config_is_alembic(config_check(L, 1)));
+    return 1;
+}
+
 static int config_method_flag(lua_State *L)
 {
     lua_pushboolean(L, config_flag(config_check(L, 1), luaL_checkstring(L, 2)));
@@ -115,11 +129,11 @@ static int config_method_require_service(lua_State *L)
     return 0;
 }
 
-/* config:check_rails("database" | "revision") raises what config_check_rails says. */
+/* config:check_rails("database") raises what config_check_rails says. */
 static int config_method_check_rails(lua_State *L)
 {
-    static const char *const names[] = {"database", "revision", NULL};
-    static const enum config_area areas[] = {CONFIG_DATABASE, CONFIG_REVISION};
+    static const char *const names[] = {"database", NULL};
+    static const enum config_area areas[] = {CONFIG_DATABASE};
     struct error error = {0};
     enum config_area area = areas[luaL_checkoption(L, 2, "database", names)];
     if (config_check_rails(config_check(L, 1), area, &error) != 0)
@@ -182,6 +196,8 @@ static int config_method_rows(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"get", config_method_get},
+    {"problem", config_method_problem},
+    {"is_alembic", config_method_is_alembic},
     {"flag", config_method_flag},
     {"number", config_method_number},
     {"file", config_method_file},

@@ -62,6 +62,8 @@ static const luaL_Reg engine[] = {
     {"report", engine_report},
     {"versions", engine_versions},
     {"terminal", engine_terminal},
+    {"run_program", engine_run_program},
+    {"clock", engine_clock},
     {NULL, NULL},
 };
 

@@ -158,6 +158,12 @@ static bool is_hook_key(const struct inifile_entry *entry)
     return false;
 }
 
+/* Whether dmlua may read it: a key's or a hook's. */
+static bool is_setting(const struct inifile_entry *entry)
+{
+    return entry_key(entry) != NULL || (strcmp(entry->section, "post_write_hooks") == 0 && is_hook_key(entry));
+}
+
 static bool entry_is_python(const struct config *config, const struct inifile_entry *entry)
 {
     const struct key *key = entry_key(entry);
@@ -269,12 +275,12 @@ static int entry_check(struct config *config, size_t index, struct error *error)
     return entry_value_check(config, index, key, error);
 }
 
-/* env.py may fill the names in an alembic.ini's URL itself: that this one cannot be had is said when it is
- * used. */
+/* env.py may fill the names in an alembic.ini's URL itself, and Alembic reads a hook only when it runs: that such a
+   value cannot be had is said when it is used. */
 static bool postpone(struct config *config, size_t index, struct error *error)
 {
-    const struct inifile_entry *entry = &config->file.entries[index];
-    if (!config->alembic || entry_key(entry)->type != KEY_URL)
+    const struct key *key = entry_key(&config->file.entries[index]);
+    if (!config->alembic || (key != NULL && key->type != KEY_URL))
         return false;
     config->problems[index] = text_copy(error->message);
     error_clear(error);
@@ -286,7 +292,7 @@ static int expand_all(struct config *config, struct error *error)
 {
     size_t i;
     for (i = 0; i < config->file.entry_count; i++)
-        if (is_read(config, config->file.entries[i].section) && entry_key(&config->file.entries[i]) != NULL &&
+        if (is_read(config, config->file.entries[i].section) && is_setting(&config->file.entries[i]) &&
             entry_text(config, i, error) == NULL && !postpone(config, i, error))
             return -1;
     return 0;

@@ -44,7 +44,7 @@ environment = development
 # file_template = %%(year)d_%%(month).2d_%%(day).2d-%%(rev)s_%%(slug)s
 # truncate_slug_length = 40
 
-# (later) The time zone of the date in a new file; until then it is the machine's own.
+# The time zone of the date in a new file; else it is the machine's own.
 # timezone = UTC
 
 # What a script may use: memory, and seconds of processor time (waiting for the server is free). 0: no limit.
@@ -137,7 +137,7 @@ tenants_query = SELECT id FROM tenants ORDER BY id
 # [isp:production]
 # url = postgresql://migrator@isp.example.com/dotmac_isp
 
-# (later) Programs that run on a new revision's file.
+# Programs that run on a new revision's file; `dmlua revision --no-hooks` runs none.
 # [post_write_hooks]
 # hooks = format
 # format.type = exec

@@ -2,6 +2,8 @@
 
 local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
+local file_name = require "dmlua.file_name"
+local hooks = require "dmlua.hooks"
 local lfs = require "lfs"
 local output = require "dmlua.output"
 local template = require "dmlua.template"
@@ -39,36 +41,6 @@ local function check_id(id, tree)
       :format(id))
   end
   return id
-end
-
--- The words of the message joined by "_", at most `limit` bytes, cut between words as Alembic cuts.
-local function slug_of(message, limit)
-  local words = {}
-  for word in message:gmatch "[%w_\128-\255]+" do words[#words + 1] = word:lower() end
-  local slug = table.concat(words, "_")
-  if #slug <= limit then return slug end
-  local cut = slug:sub(1, limit)
-  while not utf8.len(cut) do cut = cut:sub(1, -2) end
-  return (cut:match "^(.*)_" or cut) .. "_"
-end
-
-local file_tokens = { "rev", "slug", "epoch", "year", "month", "day", "hour", "minute", "second" }
-
--- Alembic's file_template: Python's % formats, %(rev)s_%(slug)s.
-local function file_name(config, id, slug, now)
-  local date = os.date("*t", now)
-  local values = {
-    rev = id, slug = slug, epoch = now, year = date.year, month = date.month, day = date.day, hour = date.hour,
-    minute = date.min, second = date.sec,
-  }
-  local pattern = config:get "file_template" or "%(rev)s_%(slug)s"
-  return pattern:gsub("%%%((%w+)%)([%d.]*)([sd])", function(key, width, kind)
-    local value = values[key]
-    if value == nil then
-      errors.usage("file_template: unknown token '%%(%s)%s'%s", key, kind, errors.suggestion(key, file_tokens))
-    end
-    return ("%" .. width .. kind):format(value)
-  end) .. ".lua"
 end
 
 local function read_template(folder)
@@ -170,12 +142,11 @@ local function write_file(path, text)
 end
 
 -- Where the file goes: folder and name.
-local function place(context, new, slug, now)
+local function place(context, new, name)
   local config, tree = context.config(), context.tree()
   local locations = tree:locations()
   local folder = new.version_path and chosen_location(config, locations, new.version_path)
     or parents_location(tree, locations, new.down_revision)
-  local name = file_name(config, new.revision, slug, now)
   if name:find("/", 1, true) and not config:flag "recursive_version_locations" then
     errors.usage("file_template: the name %s has a folder in it, which nothing reads without "
       .. "recursive_version_locations = true", name)
@@ -183,24 +154,61 @@ local function place(context, new, slug, now)
   return folder .. "/" .. name
 end
 
---- Writes the file and says so. `new`: message, rev_id (nil: chosen), version_path (nil: as its parent), and the lists
---- down_revision, branch_labels, depends_on. Returns the exit code.
+-- The time in the zone of `timezone`, in which the file is dated; Alembic's words.
+local function clock(config, now)
+  local zone = config:get "timezone"
+  local fields = engine.clock(now, zone) or errors.raise {
+    kind = "usage",
+    message = ("Can't locate timezone: %s"):format(zone),
+    hint = "timezone is a name of the tz database, as Europe/Berlin or UTC; without it, the machine's own counts",
+  }
+  local date = ("%04d-%02d-%02d %02d:%02d:%02d"):format(fields.year, fields.month, fields.day, fields.hour,
+    fields.minute, fields.second)
+  if zone then
+    local offset = math.abs(fields.offset) // 60
+    date = ("%s%s%02d:%02d"):format(date, fields.offset < 0 and "-" or "+", offset // 60, offset % 60)
+  end
+  return fields, date
+end
+
+--- The ids, when each is a head or `splice` is set; else Alembic's error.
+function M.check_heads(graph, ids, splice)
+  local is_head = {}
+  for _, id in ipairs(graph:heads()) do is_head[id] = true end
+  for _, id in ipairs(ids) do
+    if not is_head[id] and not splice then
+      errors.usage("Revision %s is not a head revision; please specify --splice to create a new branch from this "
+        .. "revision", id)
+    end
+  end
+  return ids
+end
+
+--- Adds the options of a verb that writes a file.
+function M.arguments(parser)
+  parser:flag "--no-hooks":description "run no post-write hooks"
+end
+
+--- Writes the file, says so and runs the post-write hooks. `new`: message, rev_id (nil: chosen), version_path (nil: as
+--- its parent), and the lists down_revision, branch_labels, depends_on. Returns the exit code.
 function M.write(context, new)
   local config, now = context.config(), os.time()
-  config:check_rails "revision"
+  local hooks_read = context.options.no_hooks and {} or hooks.read(config)
+  local fields
   new.revision = new.rev_id and check_id(new.rev_id, context.tree()) or random_id()
-  new.create_date = os.date("%Y-%m-%d %H:%M:%S", now)
-  local slug = slug_of(new.message or "", config:number "truncate_slug_length")
+  fields, new.create_date = clock(config, now)
+  fields.rev, fields.epoch = new.revision, now
+  fields.slug = file_name.slug(new.message or "", config:number "truncate_slug_length")
   new.message = new.message or "empty message"
-  local path = place(context, new, slug, now)
+  local path = place(context, new, file_name.fill(config:get "file_template" or "%(rev)s_%(slug)s", fields) .. ".lua")
   local source, source_path = read_template(script_location(config))
   local text = template.render(source, shown(source_path), new)
   make_folder(path:match "^(.+)/")
   write_file(path, text)
+  if not context.options.json then output.line(("Generating %s ...  done"):format(shown(path))) end
+  hooks.run(hooks_read, path)
   if context.options.json then
     output.json(output.object("revision", new.revision, "path", shown(path), "down_revision", new.down_revision))
-  else
-    output.line(("Generating %s ...  done"):format(shown(path)))
   end
   return 0
 end

@@ -25,7 +25,7 @@ static void ask(struct config *config)
     if (config_connection(config, &connection, &error) == 0)
         config_connection_free(&connection);
     error_clear(&error);
-    config_check_rails(config, CONFIG_DATABASE | CONFIG_REVISION, &error);
+    config_check_rails(config, CONFIG_DATABASE, &error);
     error_clear(&error);
     free(config_mask(config, "postgresql://u:password@h/d"));
 }

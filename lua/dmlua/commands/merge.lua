@@ -8,6 +8,8 @@ local function arguments(parser)
   parser:option "-m --message":argname "MESSAGE":description "names the file"
   parser:option "--rev-id":argname "ID":description "the identifier, else 12 random hexadecimal digits"
   parser:option "--branch-label":argname "LABEL":description "a name for the branch that begins here"
+  parser:flag "--splice":description "allow revisions that are no heads"
+  new_revision.arguments(parser)
 end
 
 local function run(context)
@@ -24,6 +26,7 @@ local function run(context)
     errors.usage("a merge joins two revisions or more; %s names %s", table.concat(options.revisions, " "),
       joined[1] or "none")
   end
+  new_revision.check_heads(graph, joined, options.splice)
   return new_revision.write(context, {
     message = options.message or "merge " .. table.concat(joined, " and "),
     rev_id = options.rev_id,

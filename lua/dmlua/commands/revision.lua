@@ -7,7 +7,7 @@ local function refuse_autogenerate()
   errors.raise {
     kind = "usage",
     message = "--autogenerate is not there yet: dmlua has no declared schema to compare the database with",
-    hint = "write the changes with op.*; `dmlua revision -m MESSAGE` makes the file",
+    hint = "write the changes with op.*: `dmlua revision -m MESSAGE` makes the file",
   }
 end
 
@@ -22,6 +22,7 @@ local function arguments(parser)
     :description "the folder for the file, one of version_locations (default: its parent's)"
   parser:option "--depends-on":argname "REV":count "*"
     :description "a revision that must be there before; may be repeated"
+  new_revision.arguments(parser)
   parser:flag "--autogenerate":hidden(true):action(refuse_autogenerate)
 end
 
@@ -37,16 +38,7 @@ local function parents(graph, head, splice)
         :format(table.concat(heads, ", ")),
     }
   end
-  local chosen = graph:resolve(head)
-  local is_head = {}
-  for _, id in ipairs(heads) do is_head[id] = true end
-  for _, id in ipairs(chosen) do
-    if not is_head[id] and not splice then
-      errors.usage("Revision %s is not a head revision; please specify --splice to create a new branch from this "
-        .. "revision", id)
-    end
-  end
-  return chosen
+  return new_revision.check_heads(graph, graph:resolve(head), splice)
 end
 
 local function run(context)

@@ -1,0 +1,185 @@
+-- `revision` and `merge`: the file's name and date, post-write hooks, what they refuse.
+
+local helper = require "spec.helper"
+local file_name = require "dmlua.file_name"
+
+local function project(settings, ini, files)
+  return helper.project {
+    settings = settings, ini = ini, files = files,
+    versions = { { revision = "a" }, { revision = "b", down = "a" }, { revision = "c", down = "a" } },
+  }
+end
+
+local function revise(folder, words, options)
+  options = options or {}
+  options.cwd = folder
+  return helper.dmlua("revision -m message --rev-id n --head b " .. (words or ""), options)
+end
+
+local function refused(result, text)
+  assert.equal(2, result.code)
+  assert.matches(text, result.err, 1, true)
+end
+
+describe("the name of a new file", function()
+  local values = {
+    rev = "abc", slug = "the_slug", epoch = 1705312805, year = 2024, month = 1, day = 5, hour = 3, minute = 4,
+    second = 9,
+  }
+
+  it("has all of Alembic's tokens, as Python formats them", function()
+    assert.equal("abc_the_slug", file_name.fill("%(rev)s_%(slug)s", values))
+    assert.equal("2024_01_05_0304-09-abc",
+      file_name.fill("%(year)d_%(month).2d_%(day)02d_%(hour).2d%(minute).2d-%(second)02i-%(rev)s", values))
+    assert.equal("1705312805 100% 2024", file_name.fill("%(epoch)s 100%% %(year)u", values))
+  end)
+
+  it("names a token that is none, and a format that does not fit", function()
+    local function refuses(pattern, message)
+      local done, problem = pcall(file_name.fill, pattern, values)
+      assert.is_false(done)
+      assert.matches(message, problem.message, 1, true)
+    end
+    refuses("%(yeer)d", "unknown token '%(yeer)d' (did you mean 'year'?)")
+    refuses("%(slug)d", "'%(slug)d' does not fit its token")
+    refuses("x_%(rev)", "'%(rev)' is no token")
+    refuses("x_%", "'%' is no token")
+  end)
+
+  it("has a slug that is cut between words, by characters", function()
+    assert.equal("add_the_column_price", file_name.slug("Add the column `price`!", 40))
+    assert.equal("add_the_", file_name.slug("Add the column", 10))
+    assert.equal("größe_", file_name.slug("größe ändern", 8))
+    assert.equal("ää_", file_name.slug("ääää", 2))
+  end)
+end)
+
+describe("the date of a new file", function()
+  local function date(settings, env)
+    local folder = project(settings)
+    assert.equal(0, revise(folder, nil, { env = env }).code)
+    return helper.read(folder .. "/versions/n_message.lua"):match "Create Date: ([^\n]*)"
+  end
+
+  it("is the machine's time, without a zone", function()
+    assert.matches("^%d%d%d%d%-%d%d%-%d%d %d%d:%d%d:%d%d$", date {})
+  end)
+
+  it("is that of timezone, with its offset, whatever the case of its name", function()
+    assert.matches(" %d%d:%d%d:%d%d%+00:00$", date { timezone = "UTC" })
+    assert.matches("%+05:30$", date { timezone = "Asia/Kolkata" })
+    assert.matches("%-0[23]:30$", date({ timezone = "America/St_Johns" }, { TZ = "Asia/Tokyo" }))
+    assert.matches("%+00:00$", date { timezone = "gmt" })
+  end)
+
+  it("gives the file's name its day and hour too", function()
+    local folder = project { timezone = "Pacific/Kiritimati", file_template = "%%(rev)s_%%(hour).2d" }
+    revise(folder)
+    local name = "n_" .. os.date("!%H", os.time() + 14 * 3600)
+    local before = "n_" .. os.date("!%H", os.time() + 14 * 3600 - 60)
+    assert.is_truthy(helper.read(folder .. "/versions/" .. name .. ".lua")
+      or helper.read(folder .. "/versions/" .. before .. ".lua"))
+  end)
+
+  it("in a zone that does not exist is refused in Alembic's words, before anything is written", function()
+    for _, zone in ipairs { "Europe/Atlantis", "../../etc/passwd", "/etc/passwd", "Europe" } do
+      local folder = project { timezone = zone }
+      refused(revise(folder), "FAILED: Can't locate timezone: " .. zone)
+      assert.is_nil(helper.read(folder .. "/versions/n_message.lua"))
+    end
+  end)
+end)
+
+describe("a post-write hook", function()
+  local function hook(text)
+    return "[post_write_hooks]\nhooks = one\none.type = exec\n" .. text
+  end
+
+  it("of the type exec gets the file, in its folder, and is shown before it runs", function()
+    local folder = project({}, hook "one.executable = ./mark\none.cwd = sub\n"
+    local folder = project({}, hook "one.executable = ./mark\none.cwd = sub\n"
+      .. "one.options = -x 'two words' REVISION_SCRIPT_FILENAME\n", {
+        ["sub/x"] = "", mark = '#!/bin/sh\npwd\nfor word; do echo "<$word>"; done\necho "-- marked" >>"$3"\ncat\n',
+      })
+    helper.run("chmod", { "+x", folder .. "/mark" })
+    local result = revise(folder, nil, { input = "not for the hook" })
+    assert.equal("Generating versions/n_message.lua ...  done\n", result.out)
+    local file = folder .. "/versions/n_message.lua"
+    assert.equal(("INFO  [dmlua] Running post write hook 'one': %s/./mark -x 'two words' %s\n"
+      .. "%s/sub\n<-x>\n<two words>\n<%s>\n"):format(folder, file, folder, file), result.err)
+    assert.matches("\n%-%- marked\n$", helper.read(file))
+  end)
+
+  it("is looked for in PATH, and one after the other", function()
+    local folder = project({}, "[post_write_hooks]\nhooks = one, two\none.type = exec\none.executable = touch\n"
+      .. 'one.options = "%(here)s/a b"\ntwo.type = exec\ntwo.executable = mv\ntwo.cwd = .\ntwo.options = a\\ b c\n')
+    assert.equal(0, revise(folder).code)
+    assert.equal("", helper.read(folder .. "/c"))
+  end)
+
+  it("runs after merge as well, and leaves standard output to the JSON", function()
+    local folder = project({}, hook "one.executable = echo\none.options = REVISION_SCRIPT_FILENAME\n")
+    local result = helper.dmlua("merge b c -m m --rev-id n --json", { cwd = folder })
+    assert.equal('{"revision":"n","path":"versions/n_m.lua","down_revision":["b","c"]}\n', result.out)
+    assert.matches("/versions/n_m.lua\n", result.err, 1, true)
+  end)
+
+  it("does not run with --no-hooks", function()
+    local folder = project({}, hook "one.executable = false\n")
+    assert.equal(0, revise(folder, "--no-hooks").code)
+    assert.equal(0, helper.dmlua("merge b c --no-hooks", { cwd = project({}, hook "one.executable = false\n") }).code)
+  end)
+
+  it("that fails is exit 2 and says that the file is written", function()
+    local folder = project({}, hook "one.executable = sh\none.options = -c 'exit 7'\n")
+    local result = revise(folder)
+    refused(result, "FAILED: post write hook 'one' ended with exit code 7\n  detail: the file is written: ")
+    assert.is_truthy(helper.read(folder .. "/versions/n_message.lua"))
+    refused(revise(project({}, hook "one.executable = no-such-program\n")),
+      "FAILED: cannot run no-such-program: No such file or directory")
+  end)
+
+  it("that is incomplete is refused before anything is written, in Alembic's words", function()
+    local function refuses(text, message)
+      local folder = project({}, "[post_write_hooks]\nhooks = one\n" .. text)
+      refused(revise(folder), message)
+      assert.is_nil(helper.read(folder .. "/versions/n_message.lua"))
+    end
+    refuses("", "FAILED: Key one.type is required for post write hook 'one'")
+    refuses("one.type = exec\n", "FAILED: Key one.executable is required for post write hook 'one'")
+    refuses("one.type = exce\n", "FAILED: No formatter with name 'exce' registered (did you mean 'exec'?)")
+    refuses("one.type = exec\none.executable = x\none.options = 'open\n", "one.options: a quote has no end: 'open")
+    refuses("one.type = console_scripts\none.entrypoint = black\n", "dmlua runs hooks of the type exec only")
+  end)
+
+  it("of Python's is passed over in an alembic.ini, with a warning", function()
+    local folder = helper.folder()
+    helper.write(folder .. "/alembic.ini", "[alembic]\nscript_location = .\n[post_write_hooks]\nhooks = black\n"
+      .. "black.type = console_scripts\nblack.entrypoint = black\nblack.options = -l 79 REVISION_SCRIPT_FILENAME\n")
+    helper.write(folder .. "/versions/a.lua", helper.revision { revision = "a" })
+    local result = helper.dmlua("revision -m m", { cwd = folder })
+    assert.equal(0, result.code)
+    assert.matches("post write hook 'black' is passed over: its type console_scripts runs Python's programs",
+      result.err, 1, true)
+  end)
+
+  it("whose value cannot be had stops no other verb of an alembic.ini, but says so when it is used", function()
+    local folder = helper.folder()
+    helper.write(folder .. "/alembic.ini", "[alembic]\nscript_location = .\n[post_write_hooks]\nhooks = one\n"
+      .. "one.type = exec\none.executable = x\none.options = %(NOWHERE)s\n")
+    helper.write(folder .. "/versions/a.lua", helper.revision { revision = "a" })
+    assert.equal("a (head)\n", helper.dmlua("heads", { cwd = folder }).out)
+    refused(helper.dmlua("revision -m m", { cwd = folder }), "NOWHERE")
+  end)
+end)
+
+describe("merge", function()
+  it("joins what is no head only with --splice", function()
+    local folder = project()
+    refused(helper.dmlua("merge a c", { cwd = folder }),
+      "FAILED: Revision a is not a head revision; please specify --splice to create a new branch from this revision")
+    assert.equal("Generating versions/n_m.lua ...  done\n",
+      helper.dmlua("merge a c --splice -m m --rev-id n", { cwd = folder }).out)
+    assert.equal("b (head)\nn (head)\n", helper.dmlua("heads", { cwd = folder }).out)
+  end)
+end)
