@@ -97,7 +97,6 @@ describe("a post-write hook", function()
 
   it("of the type exec gets the file, in its folder, and is shown before it runs", function()
     local folder = project({}, hook "one.executable = ./mark\none.cwd = sub\n"
-    local folder = project({}, hook "one.executable = ./mark\none.cwd = sub\n"
       .. "one.options = -x 'two words' REVISION_SCRIPT_FILENAME\n", {
         ["sub/x"] = "", mark = '#!/bin/sh\npwd\nfor word; do echo "<$word>"; done\necho "-- marked" >>"$3"\ncat\n',
       })
