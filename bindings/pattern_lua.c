@@ -53,6 +53,39 @@ static const char *read_subject(lua_State *L, struct pattern_match *match)
     return match->subject;
 }
 
+/* Programs use few patterns again and again: the first short ones are kept in the functions' upvalue, a table from
+ * text to pattern with their number at [1]. */
+enum { KEPT_PATTERNS = 256, KEPT_SIZE = 64 };
+
+/* [-0, +1] */
+static const struct pattern *find_or_compile(lua_State *L, const char *text, size_t size)
+{
+    const struct pattern *pattern;
+    lua_Integer count;
+    if (size > KEPT_SIZE)
+        return pattern_compile(L, text, size);
+    lua_pushlstring(L, text, size);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA) {
+        lua_remove(L, -2);
+        return lua_touserdata(L, -1);
+    }
+    lua_pop(L, 1);
+    pattern = pattern_compile(L, text, size);
+    lua_rawgeti(L, lua_upvalueindex(1), 1);
+    count = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (count < KEPT_PATTERNS) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, lua_upvalueindex(1));
+        lua_pushinteger(L, count + 1);
+        lua_rawseti(L, lua_upvalueindex(1), 1);
+    }
+    lua_remove(L, -2);
+    return pattern;
+}
+
 /* [-0, +1] The pattern of argument 2. A "^" at its head is taken off and told, where it is an anchor. */
 static const struct pattern *read_pattern(lua_State *L, bool *anchor)
 {
@@ -61,7 +94,7 @@ static const struct pattern *read_pattern(lua_State *L, bool *anchor)
     bool anchored = anchor != NULL && size > 0 && *text == '^';
     if (anchor != NULL)
         *anchor = anchored;
-    return pattern_compile(L, text + anchored, size - anchored);
+    return find_or_compile(L, text + anchored, size - anchored);
 }
 
 static bool is_plain(const char *text, size_t size)
@@ -291,6 +324,8 @@ static const luaL_Reg pattern[] = {
 
 int luaopen_dmlua_pattern(lua_State *L)
 {
-    luaL_newlib(L, pattern);
+    luaL_newlibtable(L, pattern);
+    lua_newtable(L); /* the patterns that are kept */
+    luaL_setfuncs(L, pattern, 1);
     return 1;
 }
