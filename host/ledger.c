@@ -180,6 +180,8 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
     out.sql = ledger->sql[statement];
     if (origin != NULL)
         out.origin = *origin;
+    else
+        out.origin.revision = ledger->revision;
     db_send(ledger->db, &out);
 }
 

@@ -17,6 +17,7 @@ struct ledger {
     char *user;        /* current_user, */
     char *session;     /* session_user */
     char *role;        /* and the setting `role` at the start */
+    const char *revision; /* of the step that runs: where the host's own statements belong; borrowed */
     char *sql[DB_SLOTS];
 };
 

@@ -32,6 +32,8 @@ struct run {
     bool in_txn;        /* a single run's transaction is open */
     bool dirty;         /* the step's own SQL ran: settings may have been left behind */
     bool stale;         /* an earlier step's settings have to be put back */
+    struct step *sent, *sent_last; /* steps that are sent and not settled, in order */
+    size_t sent_count;
     char *tenant_role;  /* settled by the first loop; "none" for none */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
 };

@@ -145,9 +145,11 @@ static void log_step(const struct run *run, const struct graph_step *step, const
 {
     const char *message = script != NULL ? script->message : NULL;
     bool more = message != NULL && *message != '\0';
-    report_log(REPORT_INFO, "dmlua.migration", "Running %s %s -> %s%s%s",
-               strcmp(run->kind, "stamp") == 0 ? "stamp_revision" : run->kind, step->from, step->to, more ? ", " : "",
-               more ? message : "");
+    char *text = NULL;
+    error_text(&text, "Running %s %s -> %s%s%s", strcmp(run->kind, "stamp") == 0 ? "stamp_revision" : run->kind, step->from,
+               step->to, more ? ", " : "", more ? message : "");
+    db_log(run->ledger->db, REPORT_INFO, "dmlua.migration", text); /* when the steps before it are done */
+    free(text);
 }
 
 static void warn_changed(const struct run *run, const struct tree *tree)
@@ -166,26 +168,33 @@ static int commit_single(struct run *run, struct error *error)
     if (!run->single || !run->in_txn)
         return 0;
     run->in_txn = false;
-    return txn_commit(run->ledger, error);
+    if (txn_commit(run->ledger, error) != 0) {
+        error_text(&error->state, "nothing of this run was kept");
+        return -1;
+    }
+    steps_commit(run);
+    return 0;
 }
 
 static int carry_out(lua_State *L, struct run *run, const struct tree *tree, const struct graph_plan *plan,
                      runner_event *event, void *data, struct error *error)
 {
+    int rc = 0;
     size_t i;
-    for (i = 0; i < plan->step_count; i++) {
+    for (i = 0; rc == 0 && i < plan->step_count; i++) {
         const struct graph_step *step = &plan->steps[i];
         const struct script *script = tree_find(tree, step->revision);
-        struct timespec began, ended;
-        clock_gettime(CLOCK_MONOTONIC, &began);
         log_step(run, step, script);
-        if (step_run(L, run, step, script, error) != 0)
-            return -1;
-        clock_gettime(CLOCK_MONOTONIC, &ended);
-        if (event != NULL)
-            event(data, step, (double)(ended.tv_sec - began.tv_sec) + (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
+        rc = step_run(L, run, step, script, error);
+        steps_settle(run, event, data);
     }
-    return commit_single(run, error) == 0 ? (int)plan->step_count : -1;
+    if (rc == 0)
+        rc = steps_await(run, error);
+    if (rc == 0)
+        rc = commit_single(run, error);
+    steps_settle(run, event, data);
+    steps_drop(run);
+    return rc == 0 ? (int)plan->step_count : -1;
 }
 
 /* Stamping moves the rows and runs nothing: one transaction for all its steps. */

@@ -117,6 +117,8 @@ void step_note(struct step *step, const char *name, const char *text)
     step->notes = notes;
 }
 
+enum { SENT_MAX = 32 }; /* steps that may be on their way: memory stays bounded however long the chain */
+
 /* The last part: checks, version rows, ledger row, COMMIT. */
 static int finish(struct step *step, struct error *error)
 {
@@ -144,10 +146,42 @@ static int finish(struct step *step, struct error *error)
     if (step->part > 1 || step->cut)
         ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, drop, NULL);
     run_record(run, plan->revision, step->cut ? step->part : 0, NULL, step->script->sha256, "done", step->notes, -1);
-    rc = run->single ? db_await(run->ledger->db, error) : txn_commit(run->ledger, error);
-    if (rc == 0)
-        run_move_rows(run, plan->deletes, plan->delete_count, plan->inserts, plan->insert_count);
+    if (run->single)
+        rc = db_await(run->ledger->db, error);
+    else if (step->cut)
+        rc = txn_commit(run->ledger, error);
+    else
+        txn_send_commit(run->ledger);
     return rc;
+}
+
+static void note_begin(void *data)
+{
+    struct step *step = data;
+    clock_gettime(CLOCK_MONOTONIC, &step->began);
+}
+
+static void note_commit(void *data)
+{
+    struct step *step = data;
+    clock_gettime(CLOCK_MONOTONIC, &step->ended);
+    step->committed = true;
+}
+
+/* The step is sent: from here on the plan counts with its rows. */
+static void add_sent(struct step *step)
+{
+    struct run *run = step->run;
+    const struct graph_step *plan = step->plan;
+    run_move_rows(run, plan->deletes, plan->delete_count, plan->inserts, plan->insert_count);
+    if (run->sent_last != NULL)
+        run->sent_last->next = step;
+    else
+        run->sent = step;
+    run->sent_last = step;
+    run->sent_count++;
+    if (!run->single)
+        db_call(run->ledger->db, note_commit, step);
 }
 
 /* What is kept of the step now, in words. */
@@ -194,24 +228,66 @@ static void record_failure(struct step *step, const struct error *failure)
     free(note);
 }
 
-static void fail(struct step *step, struct error *error)
+/* Puts the rows back that steps were counted with which are now known to be void. */
+static void take_back(struct run *run, struct step *step)
+{
+    const struct graph_step *plan;
+    if (step == NULL)
+        return;
+    take_back(run, step->next); /* the last one first; they are SENT_MAX at most */
+    plan = step->plan;
+    if (!step->committed)
+        run_move_rows(run, plan->inserts, plan->insert_count, plan->deletes, plan->delete_count);
+}
+
+/* Whose failure it is: of a step that was sent, by the revision that the failed statement belongs to, or of `step`. */
+static struct step *find_failed(struct run *run, struct step *step, const struct error *error)
+{
+    struct step *sent;
+    for (sent = run->sent; sent != NULL; sent = sent->next)
+        if (!sent->committed && (step == NULL || (error->revision != NULL && strcmp(error->revision, sent->plan->revision) == 0)))
+            return sent;
+    return step;
+}
+
+/* Another step's script was running when the failure came: its lines are not where it comes from. */
+static void forget_place(const struct step *failed, struct error *error)
+{
+    free(error->traceback);
+    free(error->source);
+    error->traceback = error->source = NULL;
+    if (error->file != NULL && strcmp(error->file, failed->script->path) == 0)
+        return;
+    error_text(&error->file, "%s", failed->script->path);
+    error->line = 0;
+}
+
+/* `step` is the one whose script ran; null: all were sent. */
+static void fail(struct run *run, struct step *step, struct error *error)
 {
     struct error earlier = {0};
-    txn_rollback(step->run->ledger, &earlier);
-    step->run->in_txn = false;
+    struct step *failed;
+    txn_rollback(run->ledger, &earlier);
+    run->in_txn = false;
     if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
         error_clear(error); /* what failed on the server stood before what the script tripped over */
         error_move(error, &earlier);
     }
     error_clear(&earlier);
-    error_text(&error->revision, "%s", step->plan->revision);
-    if (error->tenant == NULL && step->tenant != NULL)
-        error_text(&error->tenant, "%s", step->tenant);
-    if (error->kind == ERROR_CONNECTION || !db_alive(step->run->ledger->db))
+    failed = find_failed(run, step, error);
+    if (failed != step)
+        forget_place(failed, error);
+    if (!run->single) /* else all of the run is taken back */
+        take_back(run, run->sent);
+    trace_source(error);
+    error_text(&error->revision, "%s", failed->plan->revision);
+    if (error->tenant == NULL && failed->tenant != NULL)
+        error_text(&error->tenant, "%s", failed->tenant);
+    if (error->kind == ERROR_CONNECTION || !db_alive(run->ledger->db))
         error_text(&error->state, "the server rolls back what was not committed; `dmlua current` shows where the database is");
     else
-        say_state(step, error);
-    record_failure(step, error);
+        say_state(failed, error);
+    record_failure(failed, error);
 }
 
 /* A failure that the script met comes before whatever it made of it: an error of its own, or nothing. */
@@ -230,30 +306,92 @@ static bool take_failure(struct step *step, struct error *error)
     return true;
 }
 
+static void step_free(struct step *step)
+{
+    recorder_close(&step->recorder);
+    error_clear(&step->failure);
+    free(step->tenant);
+    free(step->notes);
+    free(step->tenants_seen);
+    free(step->tenants_from);
+    free(step);
+}
+
+int steps_await(struct run *run, struct error *error)
+{
+    if (db_await(run->ledger->db, error) == 0)
+        return 0;
+    fail(run, NULL, error);
+    return -1;
+}
+
+void steps_settle(struct run *run, void (*event)(void *, const struct graph_step *, double), void *data)
+{
+    while (run->sent != NULL && run->sent->committed) {
+        struct step *step = run->sent;
+        double seconds = (double)(step->ended.tv_sec - step->began.tv_sec) +
+                         (double)(step->ended.tv_nsec - step->began.tv_nsec) / 1e9;
+        if (event != NULL)
+            event(data, step->plan, seconds);
+        run->sent = step->next;
+        if (run->sent == NULL)
+            run->sent_last = NULL;
+        run->sent_count--;
+        step_free(step);
+    }
+}
+
+void steps_commit(struct run *run)
+{
+    struct step *step;
+    for (step = run->sent; step != NULL; step = step->next)
+        note_commit(step);
+}
+
+void steps_drop(struct run *run)
+{
+    while (run->sent != NULL) {
+        struct step *step = run->sent;
+        run->sent = step->next;
+        step_free(step);
+    }
+    run->sent_last = NULL;
+    run->sent_count = 0;
+}
+
+static struct step *step_new(struct run *run, const struct graph_step *plan, const struct script *script)
+{
+    struct step *step = calloc(1, sizeof *step);
+    if (step == NULL)
+        abort();
+    step->run = run;
+    step->plan = plan;
+    step->script = script;
+    step->direction = plan->up ? "upgrade" : "downgrade";
+    run->ledger->revision = plan->revision;
+    run->stale = run->stale || run->dirty;
+    run->dirty = false;
+    return step;
+}
+
 int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
              struct error *error)
 {
-    struct step step = {.run = run, .plan = plan, .script = script, .direction = plan->up ? "upgrade" : "downgrade"};
+    struct step *step = step_new(run, plan, script);
     int rc;
-    clock_gettime(CLOCK_MONOTONIC, &step.began);
-    run->stale = run->stale || run->dirty;
-    run->dirty = false;
-    bind_push(L, &step);
-    rc = script_run(L, script, step.direction, error);
-    if (take_failure(&step, error))
+    db_call(run->ledger->db, note_begin, step);
+    bind_push(L, step);
+    rc = script_run(L, script, step->direction, error);
+    bind_close(L, step);
+    if (take_failure(step, error))
         rc = -1;
     if (rc == 0)
-        rc = finish(&step, error);
+        rc = finish(step, error);
     if (rc != 0) {
-        trace_source(error);
-        fail(&step, error);
+        fail(run, step, error);
+        step_free(step);
+        return -1;
     }
-    bind_close(L, &step);
-    recorder_close(&step.recorder);
-    error_clear(&step.failure);
-    free(step.tenant);
-    free(step.notes);
-    free(step.tenants_seen);
-    free(step.tenants_from);
-    return rc != 0 ? -1 : 0;
+    add_sent(step);
+    return run->sent_count < SENT_MAX ? 0 : steps_await(run, error);
 }

@@ -36,12 +36,26 @@ struct step {
     struct timespec began;
     char *tenants_seen;       /* the tenant list of the step's loops, joined by line feeds */
     char *tenants_from;       /* and the query that gave it */
+    struct step *next;        /* that was sent after it */
+    bool committed;           /* its COMMIT has been answered, */
+    struct timespec ended;    /* then */
 };
 
-/* Runs the step: script, checks, version rows, ledger row, COMMIT. On failure nothing of the open part is kept, the
-   ledger has a row of the failure, and `error` says where the database stands. */
+/* Runs the step: script, checks, version rows, ledger row, COMMIT. Its COMMIT need not have been answered when this
+   returns: the next step's script runs while the server works, and steps_settle tells what came of it. What cannot wait
+   waits: reads, parts, work on another connection. A failure is that of the first step that failed; nothing of its open
+   part is kept, nor of the steps behind it, the ledger has a row of it, and `error` says where the database stands. */
 int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
              struct error *error);
+
+/* Waits until every step that was sent has been committed. */
+int steps_await(struct run *run, struct error *error);
+/* Takes the steps off the run that are known to be committed, in order, and tells `event` (which may be null) of each. */
+void steps_settle(struct run *run, void (*event)(void *, const struct graph_step *, double), void *data);
+/* The one transaction of all steps has been committed. */
+void steps_commit(struct run *run);
+/* Frees what a failure left on the run. */
+void steps_drop(struct run *run);
 
 /* What the script's calls become. They return -1 and fill `error` when the step cannot go on. */
 int step_send(struct step *step, const struct db_statement *statement, const struct step_alone *alone,

@@ -27,8 +27,11 @@ static PGresult *run_query(struct step *step, const char *query, struct error *e
     const char *service = config_get(step->run->config, "tenants_service");
     const char *own = config_service(step->run->config);
     struct db_statement statement = {.sql = query, .origin = {.revision = step->plan->revision}};
-    if (service != NULL && (own == NULL || strcmp(service, own) != 0))
+    if (service != NULL && (own == NULL || strcmp(service, own) != 0)) {
+        if (db_await(step->run->ledger->db, error) != 0) /* work elsewhere begins when all is well here */
+            return NULL;
         return query_elsewhere(step, service, query, error);
+    }
     return db_query(step->run->ledger->db, &statement, error);
 }
 

@@ -28,6 +28,13 @@ void txn_rollback(struct ledger *ledger, struct error *error)
     error_clear(&later); /* the first failure is the one that explains */
 }
 
+void txn_send_commit(struct ledger *ledger)
+{
+    ledger_send(ledger, LEDGER_COMMIT, 0, NULL, NULL);
+    db_sync(ledger->db);
+    db_push(ledger->db);
+}
+
 int txn_commit(struct ledger *ledger, struct error *error)
 {
     ledger_send(ledger, LEDGER_COMMIT, 0, NULL, NULL);

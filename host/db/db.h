@@ -63,6 +63,11 @@ void db_send_wanted(struct db *db, const struct db_statement *statement, PGresul
 void db_sync(struct db *db);
 /* A log line, printed when all that was sent before it has been answered. */
 void db_log(struct db *db, enum report_level level, const char *logger, const char *text);
+/* Calls `call` when all that was sent before it has been answered; not at all when something of it failed. It may not use
+   the stream. */
+void db_call(struct db *db, void (*call)(void *), void *data);
+/* Hands what was sent to the socket, as far as it takes it, and takes the answers that are there; waits for nothing. */
+void db_push(struct db *db);
 /* Waits until everything sent has been answered. The first failure since the last await goes to `error`. */
 int db_await(struct db *db, struct error *error);
 /* Sends, and waits for this statement's answer and all before it; inside a transaction block. Owned: PQclear. Null on

@@ -10,7 +10,8 @@
 
 enum {
     FLUSH_AT = 32 * 1024,     /* bytes after which a sender makes sure that the socket keeps up */
-    CANCEL_PATIENCE_MS = 3000 /* how long a cancelled statement may take to answer */
+    CANCEL_PATIENCE_MS = 3000, /* how long a cancelled statement may take to answer */
+    CANCEL_AGAIN_MS = 200      /* a cancel that comes between two statements of a stream hits nothing */
 };
 
 static size_t text_size(const char *text)
@@ -148,14 +149,22 @@ static void take_result(struct db *db, PGresult *result)
     PQclear(result);
 }
 
-/* Takes what can be taken without waiting: one result, one sync, or the log lines that are due. */
+/* Nothing that the server answers: its turn has come when it is the first. */
+static bool is_due(const struct entry *entry)
+{
+    return entry->kind == ENTRY_LOG || entry->kind == ENTRY_CALL;
+}
+
+/* Takes what can be taken without waiting: one result, one sync, or a log line or call that is due. */
 static void take_one(struct db *db)
 {
     struct entry *entry = db->first;
     PGresult *result;
-    if (entry->kind == ENTRY_LOG) {
-        if (db->failure.kind == ERROR_NONE)
+    if (is_due(entry)) {
+        if (db->failure.kind == ERROR_NONE && entry->kind == ENTRY_LOG)
             report_log(entry->level, entry->logger, "%s", entry->statement.sql);
+        else if (db->failure.kind == ERROR_NONE)
+            entry->call(entry->data);
         entry_drop_first(db);
         return;
     }
@@ -184,13 +193,16 @@ static long since_ms(const struct timespec *then)
     return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
 }
 
-/* Ctrl-C goes to the server once; its answer then ends the wait. */
+/* Ctrl-C goes to the server; its answer then ends the wait. */
 static void pass_interrupt(struct db *db)
 {
     char reason[256];
-    db->cancelled = true;
-    signal_noticed(); /* this wait ends by itself */
-    clock_gettime(CLOCK_MONOTONIC, &db->cancelled_at);
+    clock_gettime(CLOCK_MONOTONIC, &db->cancel_sent);
+    if (!db->cancelled) {
+        db->cancelled = true;
+        signal_noticed(); /* this wait ends by itself */
+        db->cancelled_at = db->cancel_sent;
+    }
     if (db->cancel != NULL)
         PQcancel(db->cancel, reason, sizeof reason);
 }
@@ -203,7 +215,7 @@ static void wait_socket(struct db *db, bool write)
         {.fd = signal_fd(), .events = POLLIN},
     };
     int timeout = -1;
-    if (signal_interrupted && !db->cancelled)
+    if (db->cancelled ? since_ms(&db->cancel_sent) >= CANCEL_AGAIN_MS : signal_interrupted)
         pass_interrupt(db);
     if (db->cancelled) {
         long left = CANCEL_PATIENCE_MS - since_ms(&db->cancelled_at);
@@ -212,7 +224,7 @@ static void wait_socket(struct db *db, bool write)
                     "the server may still be rolling back");
             return;
         }
-        timeout = (int)left;
+        timeout = left < CANCEL_AGAIN_MS ? (int)left : CANCEL_AGAIN_MS;
         fds[1].fd = -1;
     }
     if (poll(fds, 2, timeout) < 0 && errno != EINTR)
@@ -223,7 +235,7 @@ static void wait_socket(struct db *db, bool write)
 
 static void take_ready(struct db *db)
 {
-    while (!db->broken && db->first != NULL && (db->first->kind == ENTRY_LOG || !PQisBusy(db->conn)))
+    while (!db->broken && db->first != NULL && (is_due(db->first) || !PQisBusy(db->conn)))
         take_one(db);
 }
 
@@ -311,6 +323,26 @@ void db_log(struct db *db, enum report_level level, const char *logger, const ch
     entry->logger = logger;
     if (db->first == entry)
         take_one(db);
+}
+
+void db_call(struct db *db, void (*call)(void *), void *data)
+{
+    static const struct db_statement nothing;
+    struct entry *entry = entry_add(db, ENTRY_CALL, &nothing);
+    entry->call = call;
+    entry->data = data;
+    if (db->first == entry)
+        take_one(db);
+}
+
+void db_push(struct db *db)
+{
+    if (db->broken)
+        return;
+    PQflush(db->conn);
+    if (PQconsumeInput(db->conn) == 0)
+        lost_connection(db);
+    take_ready(db);
 }
 
 int db_await(struct db *db, struct error *error)

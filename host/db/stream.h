@@ -7,7 +7,7 @@
 #include "host/config.h"
 #include "host/db/db.h"
 
-enum entry_kind { ENTRY_STATEMENT, ENTRY_PREPARE, ENTRY_SYNC, ENTRY_LOG };
+enum entry_kind { ENTRY_STATEMENT, ENTRY_PREPARE, ENTRY_SYNC, ENTRY_LOG, ENTRY_CALL };
 
 /* Something sent and not yet answered, or a log line waiting for its turn. Its texts stand behind it in the same block. */
 struct entry {
@@ -17,6 +17,8 @@ struct entry {
     const char *logger;
     struct db_statement statement; /* without its values; a log line's text is the sql */
     PGresult **into;               /* who wants the result; null: nobody */
+    void (*call)(void *);          /* of an ENTRY_CALL */
+    void *data;
 };
 
 struct db {
@@ -34,7 +36,8 @@ struct db {
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
     int generation;           /* part of the prepared names; changes when they are forgotten */
     bool cancelled;           /* an interrupt was passed on to the server */
-    struct timespec cancelled_at;
+    struct timespec cancelled_at; /* for the first time, */
+    struct timespec cancel_sent;  /* and for the last */
 };
 
 void stream_free(struct db *db);

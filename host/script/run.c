@@ -127,6 +127,7 @@ int script_run(lua_State *L, const struct script *script, const char *entry, str
     if (error->kind == ERROR_NONE)
         return 0;
     trace_source(error);
-    error_text(&error->revision, "%s", script->revision);
+    if (error->revision == NULL) /* it may be the failure of a step that was sent before */
+        error_text(&error->revision, "%s", script->revision);
     return -1;
 }
