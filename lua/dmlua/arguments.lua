@@ -189,7 +189,7 @@ local function read_options(directive, signature, options, into)
 end
 
 -- Kinds that are tables with names themselves.
-local table_kinds = { string_map = true, parameters = true }
+local table_kinds = { string_map = true, parameters = true, bounds = true }
 
 -- The trailing table: an author's own table with a string key, or an empty one that no parameter waits for.
 local function is_options(signature, position, value)

@@ -11,7 +11,7 @@ end
 
 --- The SQL texts of a record, in the order in which they are to be sent.
 function M.render(record)
-  local render = renderers[record.kind]
+  local render = renderers[record.kind] or require("dmlua.ddl_postgresql")[record.kind]
   if not render then errors.raise { kind = "migration", message = "no DDL is known for " .. tostring(record.kind) } end
   return render(record)
 end

@@ -113,8 +113,9 @@ function M.of(step)
   end
 
   --- Runs `fn` between two statements, the first of which shows the migrator the rows of all tenants of these tables.
-  --- When `fn` raises, the transaction is lost, and the door with it.
-  function doors.open(tables, fn)
+  --- When `fn` raises, the transaction is lost, and the door with it. `found`: SQL for their names, an array of text,
+  --- where only the server knows them all.
+  function doors.open(tables, fn, found)
     if step.in_autocommit then
       arguments.fail("op.across_tenants", "needs a transaction: it cannot stand inside an autocommit_block")
     end
@@ -125,7 +126,7 @@ function M.of(step)
     local texts = table_texts(tables)
     count = count + 1
     local setting = quote.literal("dmlua.door_" .. count)
-    local values = { probe = quote.dollar(guard.sql.door), tables = quote.literals(texts), setting = setting,
+    local values = { probe = quote.dollar(guard.sql.door), tables = found or quote.literals(texts), setting = setting,
       names = quote.literal(table.concat(texts, ", ")) }
     bind:send(block.statement(opening, values), nil, file, line)
     mark(texts)

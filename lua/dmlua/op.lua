@@ -116,6 +116,18 @@ local function directive(step, name, signature, doors)
   end
 end
 
+-- The operations that Alembic lacks are loaded when a script asks for a name that is not Alembic's.
+local function with_postgresql(op, step, doors)
+  local function load()
+    setmetatable(op, nil)
+    for name, operation in pairs(require("dmlua.op_postgresql").new(step, doors)) do op[name] = operation end
+  end
+  return setmetatable(op, {
+    __index = function(_, name) load() return op[name] end,
+    __pairs = function() load() return pairs(op) end,
+  })
+end
+
 local M = {}
 
 --- The operations of one step.
@@ -129,7 +141,7 @@ function M.new(step, context)
   function op.f(...)
     return arguments.read("op.f", { { "name", "name" } }, ...).name
   end
-  return op
+  return with_postgresql(op, step, doors)
 end
 
 return M

@@ -48,6 +48,17 @@ function M.idents(names)
   return table.concat(quoted, ", ")
 end
 
+-- What PostgreSQL reads as a word of its own where a role may stand.
+local role_words = { public = "PUBLIC", CURRENT_USER = "CURRENT_USER", CURRENT_ROLE = "CURRENT_ROLE",
+  SESSION_USER = "SESSION_USER", PUBLIC = "PUBLIC" }
+
+--- Names of roles with commas between them.
+function M.roles(names)
+  local quoted = {}
+  for i, name in ipairs(names) do quoted[i] = role_words[name] or M.ident(name) end
+  return table.concat(quoted, ", ")
+end
+
 --- Text as a literal: PostgreSQL's quote_literal. It reads the same whatever standard_conforming_strings says.
 function M.literal(text)
   check_text("a text", text)

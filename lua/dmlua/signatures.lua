@@ -21,7 +21,9 @@ M.create_table = {
   },
 }
 
-M.drop_table = { { "table_name", "name" }, options = { schema = "name", if_exists = "boolean" } }
+M.drop_table = {
+  { "table_name", "name" }, options = { schema = "name", if_exists = "boolean", cascade = "boolean" },
+}
 
 M.rename_table = { { "old_table_name", "name" }, { "new_table_name", "name" }, options = { schema = "name" } }
 
@@ -33,7 +35,8 @@ M.add_column = {
 }
 
 M.drop_column = {
-  { "table_name", "name" }, { "column_name", "name" }, options = { schema = "name", if_exists = "boolean" },
+  { "table_name", "name" }, { "column_name", "name" },
+  options = { schema = "name", if_exists = "boolean", cascade = "boolean" },
 }
 
 M.alter_column = {
@@ -57,7 +60,7 @@ M.create_index = {
 
 M.drop_index = {
   { "index_name", "name" }, { "table_name", "name", optional = true },
-  options = { schema = "name", if_exists = "boolean", postgresql_concurrently = "boolean" },
+  options = { schema = "name", if_exists = "boolean", cascade = "boolean", postgresql_concurrently = "boolean" },
 }
 
 M.create_primary_key = {
@@ -87,7 +90,7 @@ M.create_foreign_key = {
 
 M.drop_constraint = {
   { "constraint_name", "name" }, { "table_name", "name" }, { "type_", "constraint_type", optional = true },
-  options = { schema = "name", if_exists = "boolean" },
+  options = { schema = "name", if_exists = "boolean", cascade = "boolean" },
 }
 
 return M

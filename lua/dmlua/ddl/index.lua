@@ -2,6 +2,7 @@
 
 local expression = require "dmlua.ddl.expression"
 local quote = require "dmlua.quote"
+local storage = require "dmlua.ddl.storage"
 
 local M = {}
 
@@ -12,14 +13,6 @@ local function key_parts(record)
     local class = type(column) == "string" and operator_classes[column]
     parts[i] = class and text .. " " .. class or text
   end
-  return table.concat(parts, ", ")
-end
-
-local function storage(parameters)
-  local names, parts = {}, {}
-  for name in pairs(parameters) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do parts[i] = name .. " = " .. tostring(parameters[name]) end
   return table.concat(parts, ", ")
 end
 
@@ -44,7 +37,8 @@ end
 
 function M.drop_index(record)
   return { "DROP INDEX " .. (record.postgresql_concurrently and "CONCURRENTLY " or "")
-    .. (record.if_exists and "IF EXISTS " or "") .. quote.qualified(record.schema, record.index_name) }
+    .. (record.if_exists and "IF EXISTS " or "") .. quote.qualified(record.schema, record.index_name)
+    .. (record.cascade and " CASCADE" or "") }
 end
 
 return M

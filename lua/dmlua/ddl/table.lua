@@ -117,9 +117,13 @@ function M.create_table(record)
   return statements
 end
 
+local function cascade(record)
+  return record.cascade and " CASCADE" or ""
+end
+
 function M.drop_table(record)
   local words = record.if_exists and "DROP TABLE IF EXISTS " or "DROP TABLE "
-  return { words .. quote.qualified(record.schema, record.table_name) }
+  return { words .. quote.qualified(record.schema, record.table_name) .. cascade(record) }
 end
 
 local function alter(record)
@@ -163,7 +167,7 @@ end
 
 function M.drop_column(record)
   local words = record.if_exists and "DROP COLUMN IF EXISTS " or "DROP COLUMN "
-  return { alter(record) .. words .. quote.ident(record.column_name) }
+  return { alter(record) .. words .. quote.ident(record.column_name) .. cascade(record) }
 end
 
 --- ADD of a constraint that the record carries.
@@ -173,7 +177,7 @@ end
 
 function M.drop_constraint(record)
   return { alter(record) .. "DROP CONSTRAINT " .. (record.if_exists and "IF EXISTS " or "")
-    .. quote.ident(record.constraint_name) }
+    .. quote.ident(record.constraint_name) .. cascade(record) }
 end
 
 return M
