@@ -306,3 +306,18 @@ int ledger_create(struct ledger *ledger, const struct config *config, struct err
     ledger->has_version = ledger->has_tables = true;
     return 0;
 }
+
+int ledger_change(struct ledger *ledger, const char *text, struct error *error)
+{
+    txn_begin(ledger);
+    send_text(ledger, text, 0, NULL);
+    return txn_commit(ledger, error);
+}
+
+int ledger_create_version(struct ledger *ledger, struct error *error)
+{
+    if (ledger_change(ledger, create_version, error) != 0)
+        return -1;
+    ledger->has_version = true;
+    return 0;
+}

@@ -72,6 +72,10 @@ int ledger_look(struct ledger *ledger, struct error *error);
 void ledger_close(struct ledger *ledger);
 /* Makes what is missing, in a transaction of its own. */
 int ledger_create(struct ledger *ledger, const struct config *config, struct error *error);
+/* Makes the version table alone, in a transaction of its own. */
+int ledger_create_version(struct ledger *ledger, struct error *error);
+/* One change of the tables, in a transaction of its own; `{s}` and `{v}` as in a ledger_read. */
+int ledger_change(struct ledger *ledger, const char *text, struct error *error);
 /* Sends one of the host's own statements; values may be null when it has none. */
 void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
                  const struct origin *origin);

@@ -8,6 +8,7 @@
 #include "host/graph.h"
 #include "host/step.h"
 #include "host/txn.h"
+#include "host/version_table.h"
 
 static int make_plan(struct run *run, const struct tree *tree, unsigned command, const char *const *targets, size_t count,
                      struct graph_plan *plan, struct error *error)
@@ -63,26 +64,16 @@ static int check_width(const struct run *run, const struct graph_plan *plan, str
 {
     struct ledger *ledger = run->ledger;
     const char *id = longest_id(plan);
-    const char *values[2] = {ledger->schema, ledger->table};
-    PGresult *result;
     size_t width;
     if (id == NULL || character_count(id) <= ALEMBIC_WIDTH)
         return 0;
-    result = ledger_query(ledger,
-                          "SELECT atttypmod - 4 FROM pg_catalog.pg_attribute WHERE attname = 'version_num' AND atttypmod > 4"
-                          " AND attrelid = pg_catalog.to_regclass("
-                          "pg_catalog.format('%I.%I', CAST($1 AS text), CAST($2 AS text)))",
-                          2, values, error);
-    if (result == NULL)
+    if (version_table_width(ledger, &width, error) != 0)
         return -1;
-    width = PQntuples(result) > 0 ? strtoul(PQgetvalue(result, 0, 0), NULL, 10) : 0; /* 0: any number */
-    PQclear(result);
     if (width == 0 || character_count(id) <= width)
         return 0;
     error_set(error, ERROR_USAGE, "revision id '%s' has %zu characters, but %s.%s holds %zu", id, character_count(id),
               ledger->schema, ledger->table, width);
-    error_text(&error->hint, "ALTER TABLE %s.%s ALTER COLUMN version_num TYPE varchar(255), or give a shorter id",
-               ledger->schema, ledger->table);
+    error_text(&error->hint, "`dmlua ensure_version --widen` lets it hold %d; or give a shorter id", VERSION_TABLE_WIDE);
     return -1;
 }
 

@@ -49,6 +49,7 @@ describe("the command line", function()
   it("says of a verb that is to come that it is not there yet", function()
     has(usage_error "validate isolation", "the verb 'validate' is not there yet")
     has(usage_error "check", "the verb 'check' is not there yet")
+    has(usage_error "check", "hint: `dmlua current --check-heads` is exit 3 unless all revisions ran")
   end)
 
   it("refuses a line without a verb and says how to list them", function()

@@ -165,4 +165,62 @@ Please edit configuration/connection/logging settings in dmlua.ini before procee
     assert.equal(0, init(folder, "-c some.ini etc/deep/").code)
     assert.equal("etc/deep/isp", config(folder, "-c some.ini --service isp").script_location)
   end)
+
+  describe("-t generic", function()
+    local folder = helper.folder()
+    local made = init(folder, "db -t generic")
+
+    it("makes one tree of one database, and an ini without services", function()
+      assert.equal([[
+Creating directory db ...  done
+Creating directory db/versions ...  done
+Creating directory db/fixes ...  done
+Creating directory db/lib ...  done
+Generating db/script.lua.in ...  done
+Generating .luarc.json ...  done
+Generating dmlua.ini ...  done
+Please edit configuration/connection/logging settings in dmlua.ini before proceeding.
+]], made.out)
+      local values, document = config(folder, "")
+      assert.same({ "db", "local:", "development", cjson.null }, {
+        values.script_location, values.url, document.environment, document.service,
+      })
+      local text = helper.read(folder .. "/dmlua.ini")
+      assert.is_nil(text:find "service" or text:find "management" or text:find "@%u+@")
+      assert.same({ "?.lua", "db/lib/?.lua" }, cjson.decode(helper.read(folder .. "/.luarc.json"))["runtime.path"])
+    end)
+
+    it("makes a project in which a first revision runs at once", function()
+      local database = helper.database()
+      for _, verb in ipairs { "revision -m first --rev-id r1", "upgrade head", "downgrade base", "upgrade head" } do
+        local result = helper.dmlua(verb, { cwd = folder, env = { DATABASE_URL = database.url } })
+        assert.equal(0, result.code, result.err)
+      end
+    end)
+  end)
+
+  it("-t of a template that is none is refused in Alembic's words", function()
+    local folder = helper.folder()
+    local result = init(folder, "-t genric")
+    assert.equal(2, result.code)
+    assert.matches("FAILED: No such template 'genric' (did you mean 'generic'?)", result.err, 1, true)
+    assert.is_false(exists(folder .. "/dmlua.ini"))
+  end)
+end)
+
+describe("dmlua list_templates", function()
+  it("lists what init -t takes, in Alembic's form", function()
+    assert.equal([[
+Available templates:
+
+services - two services, management and isp, each a database with its own tree
+generic - one database with one tree
+
+Templates are used via the 'init' command, e.g.:
+
+  dmlua init --template generic ./scripts
+]], helper.dmlua("list_templates").out)
+    local list = cjson.decode(helper.dmlua("list_templates --json").out).templates
+    assert.same({ "services", "generic" }, { list[1].name, list[2].name })
+  end)
 end)

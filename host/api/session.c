@@ -11,6 +11,7 @@
 #include "host/runner.h"
 #include "host/state.h"
 #include "host/txn.h"
+#include "host/version_table.h"
 
 #define SESSION_TYPE "dmlua.engine.session"
 #define WORK_TYPE "dmlua.engine.work"
@@ -311,6 +312,36 @@ static int session_stamp(lua_State *L)
     return run_command(L, "stamp", GRAPH_STAMP);
 }
 
+/* ensure_version{widen =, no_wait =, lock_wait =}: {table = its name with its schema, made =, widened =, width = of its
+   column, nil for any} */
+static int session_ensure_version(lua_State *L)
+{
+    struct session *session = check_session(L);
+    struct error error = {0};
+    struct run_options options;
+    struct version_table table;
+    struct work *work;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    options = read_options(L, 2);
+    work = push_work(L);
+    run_open(&work->run, &session->ledger, session->config, "ensure_version", &options);
+    work->has_run = true;
+    if (version_table_ensure(&work->run, option_flag(L, 2, "widen"), &table, &error) != 0)
+        return state_raise(L, &error);
+    lua_createtable(L, 0, 4);
+    lua_pushfstring(L, "%s.%s", session->ledger.schema, session->ledger.table);
+    lua_setfield(L, -2, "table");
+    lua_pushboolean(L, table.made);
+    lua_setfield(L, -2, "made");
+    lua_pushboolean(L, table.widened);
+    lua_setfield(L, -2, "widened");
+    if (table.width > 0) {
+        lua_pushinteger(L, (lua_Integer)table.width);
+        lua_setfield(L, -2, "width");
+    }
+    return 1;
+}
+
 /* log{limit = n}: the ledger, newest first; a row is a table by column name. Reads only. */
 static int session_log(lua_State *L)
 {
@@ -343,6 +374,7 @@ static int session_log(lua_State *L)
 static const luaL_Reg methods[] = {
     {"describe", session_describe},   {"current", session_current}, {"upgrade", session_upgrade},
     {"downgrade", session_downgrade}, {"stamp", session_stamp},     {"log", session_log},
+    {"ensure_version", session_ensure_version},
     {"close", session_close},         {NULL, NULL},
 };
 static const luaL_Reg metamethods[] = {{"__gc", session_close}, {"__close", session_close}, {NULL, NULL}};

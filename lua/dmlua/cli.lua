@@ -54,7 +54,7 @@ local function general_help()
     "Usage: dmlua [global options] VERB [options]", "",
     "Runs database migrations written in Lua on PostgreSQL databases that many tenants share.", "", "Verbs:",
   }
-  for _, verb in ipairs(verbs.list) do lines[#lines + 1] = ("  %-11s %s"):format(verb[1], verb[2]) end
+  for _, verb in ipairs(verbs.list) do lines[#lines + 1] = ("  %-14s %s"):format(verb[1], verb[2]) end
   lines[#lines + 1] = ""
   local parser = new_parser "dmlua"
   global_options.add(parser)
@@ -72,12 +72,13 @@ end
 
 local function verb_problem(name)
   if not name then return "no verb given" end
-  if verbs.is_later(name) then return ("the verb '%s' is not there yet"):format(name) end
+  if verbs.instead_of(name) then return ("the verb '%s' is not there yet"):format(name) end
   return ("unknown verb '%s'%s"):format(name, errors.suggestion(name, verbs.names()))
 end
 
 local function unknown_verb(name)
-  errors.raise { kind = "usage", message = verb_problem(name), hint = "`dmlua --help` lists the verbs" }
+  errors.raise { kind = "usage", message = verb_problem(name),
+    hint = name and verbs.instead_of(name) or "`dmlua --help` lists the verbs" }
 end
 
 -- Is one of these flags among the words? Nothing after "--" is a flag.

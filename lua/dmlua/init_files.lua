@@ -1,37 +1,56 @@
--- The texts that `dmlua init` writes. @NAME@ is filled in: @MANAGEMENT@ and @ISP@, the two trees as the ini names them.
+-- The texts that `dmlua init` writes. @NAME@ is filled in: the trees as the ini names them. A line that begins with @S@
+-- is for the template services only, one with @G@ for generic.
 
 local M = {}
+
+--- What init can make; the first is what it makes unless another is named. `trees`: the names that are filled in, and
+--- the folder of each below the folder for all.
+M.templates = {
+  {
+    name = "services", mark = "S", summary = "two services, management and isp, each a database with its own tree",
+    trees = { { "MANAGEMENT", "/management" }, { "ISP", "/isp" } },
+  },
+  { name = "generic", mark = "G", summary = "one database with one tree", trees = { { "TREE", "" } } },
+}
+
+--- The text without the lines of other templates.
+function M.of(template, text)
+  return (text:gsub("@([SG])@([^\n]*\n)", function(mark, line) return mark == template.mark and line or "" end))
+end
 
 M.ini = [==[
 # Settings of dmlua. doc/configuration.md has every key; `dmlua config` shows the settings in force and where each
 # comes from. Later ones win:
-#   [dmlua], the environment's section, the service's section, [service:environment], environment variables
-#   (DATABASE_URL, DMLUA_URL_MANAGEMENT, DMLUA_URL_ISP, SERVICE_TYPE, DMLUA_ENV), the command line.
+@S@#   [dmlua], the environment's section, the service's section, [service:environment], environment variables
+@S@#   (DATABASE_URL, DMLUA_URL_MANAGEMENT, DMLUA_URL_ISP, SERVICE_TYPE, DMLUA_ENV), the command line.
+@G@#   [dmlua], the environment's section, environment variables (DATABASE_URL, DMLUA_ENV), the command line.
 # Keys marked (later) ask for what this version of dmlua does not do: where one is set, dmlua refuses to run rather than
 # pass over it.
 # A comment is a line of its own. A percent sign is written %%; %(here)s is the folder of this file. A line that is
 # indented goes on with the value above it.
 
 [dmlua]
-# The services, in the order in which they are deployed. Each is one database with one tree of migrations and has a
-# section below. `--service NAME` or SERVICE_TYPE chooses one.
-services = management isp
-
+@S@# The services, in the order in which they are deployed. Each is one database with one tree of migrations and has a
+@S@# section below. `--service NAME` or SERVICE_TYPE chooses one.
+@S@services = management isp
 # How strict the rails are: development, staging or production. `--env NAME` or DMLUA_ENV says otherwise; where nothing
 # does, it is production.
 environment = development
 
 # The database: a libpq URI (postgresql://USER@HOST:PORT/DATABASE), a conninfo, or local: for a private PostgreSQL that
-# dmlua starts itself. Passwords are better kept in ~/.pgpass or PGPASSWORD. See [development] and the services.
-# url = postgresql://migrator@localhost:5432/management
+@S@# dmlua starts itself. Passwords are better kept in ~/.pgpass or PGPASSWORD. See [development] and the services.
+@G@# dmlua starts itself. Passwords are better kept in ~/.pgpass or PGPASSWORD. See [development].
+# url = postgresql://migrator@localhost:5432/database
 
 # (later) For a database behind a pooler: an address that leads to the server itself.
-# direct_url = postgresql://migrator@localhost:5432/management
+# direct_url = postgresql://migrator@localhost:5432/database
 
 # -- Scripts
 
-# The folder of a service's scripts, with versions/, fixes/ and lib/ in it; from the folder of this file.
-# script_location = migrations
+@S@# The folder of a service's scripts, with versions/, fixes/ and lib/ in it; from the folder of this file.
+@S@# script_location = migrations
+@G@# The folder of the scripts, with versions/, fixes/ and lib/ in it; from the folder of this file.
+@G@script_location = @TREE@
 
 # The folders of revisions, in place of versions/, and what divides them (os, space, newline, : or ;); also the folders
 # below them.
@@ -75,9 +94,11 @@ tenant_setting = app.current_tenant_id
 app_role = app
 # tenant_role = app
 
-# The tenants that a loop visits: a query whose first column is the id, on the database of tenants_service.
-# tenants_query = SELECT id FROM tenants ORDER BY id
-# tenants_service = management
+@S@# The tenants that a loop visits: a query whose first column is the id, on the database of tenants_service.
+@S@# tenants_query = SELECT id FROM tenants ORDER BY id
+@S@# tenants_service = management
+@G@# The tenants that a loop visits: a query whose first column is the id.
+@G@# tenants_query = SELECT id FROM tenants ORDER BY id
 
 # (later) Tables without a tenant, for everybody.
 # global_tables = countries, currencies
@@ -106,8 +127,9 @@ app_role = app
 # -- Environments
 
 [development]
-# A private PostgreSQL in .dmlua/ beside this file, started on first use: `dmlua server status`. Each service has a
-# database of its own name there.
+@S@# A private PostgreSQL in .dmlua/ beside this file, started on first use: `dmlua server status`. Each service has a
+@S@# database of its own name there.
+@G@# A private PostgreSQL in .dmlua/ beside this file, started on first use: `dmlua server status`.
 url = local:
 
 [staging]
@@ -116,27 +138,27 @@ enable_rls = true
 [production]
 enable_rls = true
 
-# -- Services
-
-# Tenants and what they own.
-[management]
-script_location = @MANAGEMENT@
-
-# What is kept for each tenant. Its tenants are the rows of management's table.
-[isp]
-script_location = @ISP@
-tenants_service = management
-tenants_query = SELECT id FROM tenants ORDER BY id
-
-# (later) This service runs only while these are at their heads.
-# requires = management
-
-# A service in one environment has the last word of this file.
-# [management:production]
-# url = postgresql://migrator@db.example.com/dotmac_management
-# [isp:production]
-# url = postgresql://migrator@isp.example.com/dotmac_isp
-
+@S@# -- Services
+@S@
+@S@# Tenants and what they own.
+@S@[management]
+@S@script_location = @MANAGEMENT@
+@S@
+@S@# What is kept for each tenant. Its tenants are the rows of management's table.
+@S@[isp]
+@S@script_location = @ISP@
+@S@tenants_service = management
+@S@tenants_query = SELECT id FROM tenants ORDER BY id
+@S@
+@S@# (later) This service runs only while these are at their heads.
+@S@# requires = management
+@S@
+@S@# A service in one environment has the last word of this file.
+@S@# [management:production]
+@S@# url = postgresql://migrator@db.example.com/dotmac_management
+@S@# [isp:production]
+@S@# url = postgresql://migrator@isp.example.com/dotmac_isp
+@S@
 # Programs that run on a new revision's file; `dmlua revision --no-hooks` runs none.
 # [post_write_hooks]
 # hooks = format
@@ -180,7 +202,7 @@ M.luarc = [==[
 {
   "$schema": "https://raw.githubusercontent.com/LuaLS/vscode-lua/master/setting/schema.json",
   "runtime.version": "Lua 5.4",
-  "runtime.path": ["?.lua", "@MANAGEMENT@/lib/?.lua", "@ISP@/lib/?.lua"],
+  "runtime.path": ["?.lua", @LIBS@],
   "runtime.builtin": { "debug": "disable", "io": "disable", "package": "disable" },
   "diagnostics.globals": [
     "op", "sa", "postgresql", "guards", "tenants", "context", "null", "json", "log",

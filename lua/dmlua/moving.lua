@@ -16,11 +16,16 @@ local function seconds(text)
   return nil, ("--lock-wait takes seconds, not '%s'"):format(text)
 end
 
---- Adds the options to a verb's parser.
-function M.arguments(parser)
+--- Adds the options for waiting to the parser of a verb that takes the runner's lock.
+function M.lock_arguments(parser)
   parser:option "--lock-wait":argname "SECONDS":convert(seconds)
     :description "how long to wait for another runner of this database"
   parser:flag "--no-wait":description "do not wait for another runner: exit 4"
+end
+
+--- Adds the options to a verb's parser.
+function M.arguments(parser)
+  M.lock_arguments(parser)
   parser:flag "--accept-changed":description "go on with a migration whose finished parts read otherwise now"
   parser:flag "--abandon":description "give up the finished parts of a migration; says what stays in the database"
   parser:flag "--sql":hidden(true)

@@ -5,33 +5,38 @@ local M = {}
 
 M.list = {
   { "init", "make a dmlua.ini, a tree of migrations and its template" },
+  { "list_templates", "list what init can make" },
   { "revision", "write a new migration file" },
   { "merge", "write a migration file that joins several heads" },
   { "upgrade", "run migrations up to a revision" },
   { "downgrade", "run migrations back to a revision" },
   { "stamp", "set the version of the database without running anything" },
+  { "ensure_version", "make the version table; --widen it for long identifiers" },
   { "plan", "name the steps that a verb would run; change nothing" },
   { "current", "show the revision that the database is at" },
   { "history", "list the migrations, newest first" },
   { "heads", "list the newest revision of each branch" },
   { "branches", "list the points where the history branches" },
   { "show", "show one migration" },
+  { "edit", "open a migration in the editor" },
   { "log", "list what was run on the database, newest first" },
   { "config", "show the settings in force and where each comes from" },
   { "server", "start, stop or look at the private PostgreSQL behind local:" },
   { "completion", "print a completion script for bash, zsh or fish" },
 }
 
--- Alembic's and dmlua's own that this version has not got.
+-- Alembic's and dmlua's own that this version has not got, and what there is in their place.
 local later = {
-  baseline = true, check = true, deploy = true, doctor = true, edit = true, ensure_version = true, lint = true,
-  list_templates = true, rehearse = true, repair = true, report = true, restore = true, run = true, status = true,
-  tables = true, tenants = true, undo = true, validate = true,
+  check = "`dmlua current --check-heads` is exit 3 unless all revisions ran; there are no declared tables to compare with",
 }
+for name in ("baseline deploy doctor lint rehearse repair report restore run status tables tenants undo validate")
+  :gmatch "%S+" do
+  later[name] = "`dmlua --help` lists the verbs"
+end
 
---- Is this the name of a verb that is to come?
-function M.is_later(name)
-  return later[name] == true
+--- What to do in place of a verb that is to come; nil for other names.
+function M.instead_of(name)
+  return later[name]
 end
 
 --- The names, in the order of the list.

@@ -9,6 +9,21 @@ local output = require "dmlua.output"
 local function arguments(parser)
   parser:argument "directory":argname "DIRECTORY":args "?"
     :description "the folder for the scripts of all services, else migrations"
+  parser:option "-t --template":argname "NAME":default(files.templates[1].name):show_default(false)
+    :description(("one of `dmlua list_templates` (default: %s)"):format(files.templates[1].name))
+end
+
+local function template_named(name)
+  local names = {}
+  for i, template in ipairs(files.templates) do
+    if template.name == name then return template end
+    names[i] = template.name
+  end
+  errors.raise {
+    kind = "usage",
+    message = ("No such template '%s'%s"):format(name, errors.suggestion(name, names)), -- Alembic's words
+    hint = "`dmlua list_templates` lists them",
+  }
 end
 
 local function check_directory(directory)
@@ -79,21 +94,31 @@ local function filled(text, places, escape)
   return (text:gsub("@(%u+)@", function(name) return (places[name]:gsub("%%", escape)) end))
 end
 
+-- The folders that `require` looks in, for the editor.
+local function libraries(trees)
+  local list = {}
+  for i, tree in ipairs(trees) do list[i] = ('"%s/lib/?.lua"'):format(tree) end
+  return table.concat(list, ", ")
+end
+
 local function run(context)
   local variable = os.getenv "DMLUA_CONFIG"
   local ini = context.options.config or (variable ~= "" and variable) or "dmlua.ini"
+  local template = template_named(context.options.template)
   local directory = (context.options.directory or "migrations"):gsub("(.)/+$", "%1"):gsub("^%./+(.)", "%1")
   local report = reporter(context.options.json)
-  local places = {}
+  local places, trees = {}, {}
   check_directory(directory)
-  for _, service in ipairs { "management", "isp" } do
-    local tree = directory .. "/" .. service
+  for i, named in ipairs(template.trees) do
+    local tree = directory .. named[2]
     for _, name in ipairs { "versions", "fixes", "lib" } do make_directory(tree .. "/" .. name, report) end
     write(tree .. "/script.lua.in", files.script, report)
-    places[service:upper()] = from_ini(ini, tree)
+    trees[i] = from_ini(ini, tree)
+    places[named[1]] = trees[i]
   end
+  places.LIBS = libraries(trees)
   write((ini:match "^(.*/)[^/]*$" or "") .. ".luarc.json", filled(files.luarc, places, "%%"), report)
-  write(ini, filled(files.ini, places, "%%%%"), report)
+  write(ini, filled(files.of(template, files.ini), places, "%%%%"), report)
   report.finish(ini)
   return 0
 end
@@ -102,7 +127,8 @@ return {
   name = "init",
   summary = "make a dmlua.ini, a tree of migrations and its template",
   description = "Makes dmlua.ini with two services (management, isp) and three environments, a tree of scripts for " ..
-    "each service below DIRECTORY, the template of new revisions, and .luarc.json for editors. Writes over nothing.",
+    "each service below DIRECTORY, the template of new revisions, and .luarc.json for editors; with `-t generic`, " ..
+    "one tree of one database. Writes over nothing.",
   arguments = arguments,
   run = run,
 }
