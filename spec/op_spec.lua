@@ -170,45 +170,118 @@ describe("op", function()
     assert.truthy(bind.logged[1].text:find("t.a: default has no effect", 1, true))
   end)
 
+  it("registers a tree's own operations, also in a module of lib/ that is required at the top", function()
+    local helper = require "spec.helper"
+    local database = helper.database()
+    local folder = helper.project { database = database, versions = { ["a.lua"] = [[
+local views = require "views"
+revision = "aaaa"
+function upgrade()
+  op.create_view_of("v", { sql = views.one })
+end
+]] }, files = { ["lib/views.lua"] = [[
+op.register_operation("create_view_of", function(operations, name, options)
+  return operations.invoke { kind = "create_view_of", name = name, sql = options.sql }
+end)
+op.implementation_for("create_view_of", function(operations, operation)
+  operations.execute(("CREATE VIEW %s AS %s"):format(operation.name, operation.sql))
+end)
+return { one = "SELECT 1 AS one" }
+]] } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.equal(0, result.code, result.err)
+    assert.equal("1", helper.value(database, "SELECT one FROM v"))
+  end)
+
+  it("refuses to register what is there already, and to invoke what nothing implements", function()
+    assert.equal("op.register_operation: op.drop_table is there already",
+      step.error_of(step.recorder(), [[op.register_operation("drop_table", print)]]).message)
+    assert.equal("op.invoke: no op.implementation_for 'mak' (did you mean 'make'?)", step.error_of(step.recorder(),
+      [[op.implementation_for("make", print) op.invoke { kind = "mak" }]]).message)
+  end)
+
+  describe("batch_alter_table", function()
+    it("warns of what has no effect in PostgreSQL", function()
+      local bind = step.recorder()
+      step.run(bind, [[op.batch_alter_table("t", { recreate = "always" }, function(batch_op)
+        batch_op.add_column(sa.Column("a", sa.Text), { insert_after = "b" }) end)]])
+      assert.same({ "warn", "warn" }, { bind.logged[1].level, bind.logged[2].level })
+      assert.truthy(bind.logged[1].text:find('recreate = "always" has no effect', 1, true))
+      assert.truthy(bind.logged[2].text:find("batch_op.add_column: insert_after has no effect", 1, true))
+    end)
+
+    it("opens the one door for a foreign key, as the directive does", function()
+      assert.equal(3, #step.statements [[op.batch_alter_table("t", {}, function(batch_op)
+        batch_op.create_foreign_key("fk", "u", { "a" }, { "id" }) end)]])
+    end)
+
+    it("names what is wrong with a call, an operation or an option", function()
+      for _, mistake in ipairs {
+        { [[op.batch_alter_table("t")]],
+          "op.batch_alter_table: fn is missing (a function)" },
+        { [[op.batch_alter_table("t", { shema = "s" }, print)]],
+          "op.batch_alter_table: has no option 'shema' (did you mean 'schema'?)" },
+        { [[op.batch_alter_table("t", { recreate = "no" }, print)]],
+          'op.batch_alter_table: recreate must be "auto", "always" or "never", got a string' },
+        { [[op.batch_alter_table("t", function(b) b.add_colum() end)]],
+          "batch_op.add_colum does not exist (did you mean 'add_column'?)" },
+        { [[op.batch_alter_table("t", function(b) b.drop_column("c", { schema = "s" }) end)]],
+          "batch_op.drop_column: has no option 'schema'" },
+        { [[op.batch_alter_table("t", function(b) b:drop_column("c") end)]],
+          "batch_op.drop_column: is called with a dot, not with a colon" },
+        { [[local kept op.batch_alter_table("t", function(b) kept = b end) kept.drop_column("c")]],
+          "batch_op has ended with its function" },
+      } do
+        assert.equal(mistake[2], step.error_of(step.recorder(), mistake[1]).message)
+      end
+    end)
+  end)
+
   -- Every directive, from its signature.
   describe("of every directive", function()
-    local names = {}
-    for name in pairs(signatures) do names[#names + 1] = name end
+    local all, names = {}, {}
+    for name, signature in pairs(signatures) do all["op." .. name] = signature end
+    for name, signature in pairs(require("dmlua.batch").signatures) do all["batch_op." .. name] = signature end
+    all["op.bulk_insert"] = require("dmlua.bulk").signature
+    for name in pairs(all) do names[#names + 1] = name end
     table.sort(names)
 
     -- A call with every argument that has to be there, and `options`.
     local function call(name, count, options)
       local given, examples = {}, {
         name = '"x"', nameless = '"x"', names = '{ "a" }', columns = '{ "a" }', expression = '"a > 0"',
-        column = 'sa.Column("c", sa.Text)', constraint_type = '"check"',
+        column = 'sa.Column("c", sa.Text)', constraint_type = '"check"', string_or_null = '"x"',
+        table_record = 'sa.table("t")', rows = "{}",
       }
-      for i = 1, count or #signatures[name] do given[i] = assert(examples[signatures[name][i][2]]) end
+      for i = 1, count or #all[name] do given[i] = assert(examples[all[name][i][2]]) end
       given[#given + 1] = options
-      return ("op.%s(%s)"):format(name, table.concat(given, ", "))
+      local text = ("%s(%s)"):format(name, table.concat(given, ", "))
+      if not name:find("^batch_op") then return text end
+      return ('op.batch_alter_table("t", function(batch_op) %s end)'):format(text)
     end
 
     for _, name in ipairs(names) do
-      local signature = signatures[name]
+      local signature = all[name]
 
       it(name .. " names an argument that is missing or of another type", function()
         for i, parameter in ipairs(signature) do
           if not parameter.optional then
-            local expected = ("op.%s: %s is missing"):format(name, parameter[1])
+            local expected = ("%s: %s is missing"):format(name, parameter[1])
             assert.truthy(failure(call(name, i - 1)):find(expected, 1, true), expected)
           end
           local text = call(name, i - 1, "print")
-          assert.truthy(failure(text):find(("op.%s: %s must be "):format(name, parameter[1]), 1, true), text)
+          assert.truthy(failure(text):find(("%s: %s must be "):format(name, parameter[1]), 1, true), text)
         end
       end)
 
       it(name .. " names an option that is misspelt or of another type", function()
         for option, kind in pairs(signature.options) do
           local message = failure(call(name, nil, ("{ %sx = true }"):format(option)))
-          local expected = ("op.%s: has no option '%sx' (did you mean '"):format(name, option)
+          local expected = ("%s: has no option '%sx' (did you mean '"):format(name, option)
           assert.truthy(message:find(expected, 1, true), message)
           if kind ~= "any" then
             message = failure(call(name, nil, ("{ %s = print }"):format(option)))
-            assert.truthy(message:find(("op.%s: %s must be "):format(name, option), 1, true), message)
+            assert.truthy(message:find(("%s: %s must be "):format(name, option), 1, true), message)
           end
         end
       end)

@@ -82,7 +82,7 @@ end
 
 function kinds.expression(value)
   local kind = record.kind(value)
-  if type(value) == "string" or kind == "text" or kind == "func" then return value end
+  if type(value) == "string" or kind == "text" or kind == "func" or kind == "literal" then return value end
   return nil, "an SQL expression (a string or sa.text)"
 end
 
@@ -103,7 +103,20 @@ function kinds.column(value)
   return nil, "a sa.Column"
 end
 
-local default_kinds = { text = true, func = true, identity = true, computed = true }
+local operator = "[-+*/<>=~!@#%%^&|`?]+"
+
+-- What EXCLUDE compares: { column or expression, operator }.
+function kinds.exclude_element(value)
+  local expected = 'a { column or sa.text, "operator" }'
+  if not record.plain(value) or #value ~= 2 or type(value[2]) ~= "string" then return nil, expected end
+  if not kinds.column_or_expression(value[1]) then return nil, expected end
+  if value[2]:find("^" .. operator .. "$") or value[2]:find('^OPERATOR%([%w_."]-' .. operator .. "%)$") then
+    return { value[1], value[2] }
+  end
+  return nil, expected
+end
+
+local default_kinds = { text = true, func = true, identity = true, computed = true, literal = true }
 
 function kinds.default(value)
   local t = type(value)
@@ -115,6 +128,12 @@ end
 function kinds.string_or_null(value)
   if value == null or type(value) == "string" then return value end
   return nil, "a string or null"
+end
+
+function kinds.plain_value(value)
+  local t = type(value)
+  if value == null or t == "string" or t == "number" or t == "boolean" then return value end
+  return nil, "a string, a number, a boolean or null"
 end
 
 function kinds.string_map(value)
@@ -217,7 +236,7 @@ end
 
 -- op:create_table(…) would hand `op` itself over as the first argument.
 local function check_dot(directive, first)
-  local module = directive:match("^(%w+)%.")
+  local module = directive:match("^([%w_]+)%.")
   if module and type(first) == "table" and getmetatable(first) == module then
     M.fail(directive, "is called with a dot, not with a colon")
   end

@@ -9,8 +9,10 @@ local execute = require "dmlua.execute"
 local null = require "dmlua.null"
 local record = require "dmlua.record"
 local signatures = require "dmlua.signatures"
+local strict = require "dmlua.strict"
 
-local element_kinds = { column = true, primary_key = true, unique = true, check = true, foreign_key = true }
+local element_kinds = { column = true, primary_key = true, unique = true, check = true, foreign_key = true,
+  exclude = true }
 arguments.kind("table_element", function(value)
   local kind = record.kind(value)
   if element_kinds[kind] and not (kind == "foreign_key" and not value.local_cols) then return value end
@@ -57,6 +59,12 @@ shapes.create_primary_key = adding "primary_key"
 shapes.create_unique_constraint = adding "unique"
 shapes.create_check_constraint = adding "check"
 
+function shapes.create_exclude_constraint(given)
+  given.elements = table.move(given, 1, #given, 1, {})
+  if #given.elements == 0 then arguments.fail("op.create_exclude_constraint", "names no column") end
+  return adding("exclude")(given)
+end
+
 function shapes.create_foreign_key(given)
   if #given.local_cols ~= #given.remote_cols then
     arguments.fail("op.create_foreign_key", "local_cols has %d columns, remote_cols %d", #given.local_cols,
@@ -95,24 +103,10 @@ local function send_all(bind, texts)
   for _, text in ipairs(texts) do bind:send(text, nil, file, line) end
 end
 
-local function directive(step, name, signature, doors)
-  local bind = step.bind
-  local shape = shapes[name] or function(given) return given end
-  local full = "op." .. name
-  return function(...)
-    local given = arguments.read(full, signature, ...)
-    given.kind = name
-    local made = shape(given)
-    if given.postgresql_concurrently and not step.in_autocommit then
-      arguments.fail(full, "CONCURRENTLY cannot run inside a transaction: put it into %s",
-        "op.get_context():autocommit_block(fn)")
-    end
-    local texts = ddl.render(made)
-    warn_ignored(bind, made)
-    local tables = checked_tables(made)
-    -- Outside a transaction there is no door: where row security is forced, the server refuses the foreign key.
-    if #tables == 0 or step.in_autocommit then return send_all(bind, texts) end
-    doors.open(tables, function() send_all(bind, texts) end)
+-- What create_table answers with, for bulk_insert.
+local function made_table(made)
+  if made.kind == "create_table" then
+    return record.new { kind = "table", name = made.table_name, schema = made.schema, columns = made.columns }
   end
 end
 
@@ -128,7 +122,79 @@ local function with_postgresql(op, step, doors)
   })
 end
 
+-- Carries out the directive `name`, called `full` in errors, on arguments that have been read.
+local function perform(step, doors, name, full, given)
+  given.kind = name
+  local bind, shape = step.bind, shapes[name]
+  local made = shape and shape(given) or given
+  if given.postgresql_concurrently and not step.in_autocommit then
+    arguments.fail(full, "CONCURRENTLY cannot run inside a transaction: put it into %s",
+      "op.get_context():autocommit_block(fn)")
+  end
+  local texts = ddl.render(made)
+  warn_ignored(bind, made)
+  local tables = checked_tables(made)
+  -- Outside a transaction there is no door: where row security is forced, the server refuses the foreign key.
+  if #tables == 0 or step.in_autocommit then
+    send_all(bind, texts)
+  else
+    doors.open(tables, function() send_all(bind, texts) end)
+  end
+  return made_table(made)
+end
+
 local M = {}
+
+-- Operations that a tree registers in its lib/, as Alembic's: `register_operation` gives op a name, `invoke` carries an
+-- operation out by what `implementation_for` its kind says.
+local function add_registry(op)
+  local registered, implementations, view = {}, {}, strict.view("op", op)
+
+  --- register_operation(name, fn): from now on op.name(…) is fn(op, …).
+  function op.register_operation(...)
+    local given = arguments.read("op.register_operation", { { "name", "word" }, { "fn", "function" } }, ...)
+    if op[given.name] ~= nil and not registered[given.name] then
+      arguments.fail("op.register_operation", "op.%s is there already", given.name)
+    end
+    registered[given.name] = true
+    op[given.name] = function(...) return given.fn(view, ...) end
+  end
+
+  --- implementation_for(kind, fn): what carries out operations { kind = kind, … }, fn(op, operation).
+  function op.implementation_for(...)
+    local given = arguments.read("op.implementation_for", { { "kind", "word" }, { "fn", "function" } }, ...)
+    implementations[given.kind] = given.fn
+  end
+
+  --- invoke(operation): carries out an operation, { kind = …, … }.
+  function op.invoke(...)
+    local operation = arguments.read("op.invoke", { { "operation", "string_map" } }, ...).operation
+    local kind = tostring(operation.kind)
+    local implementation = implementations[kind]
+    if not implementation then
+      arguments.fail("op.invoke", "no op.implementation_for '%s'%s", kind,
+        errors.suggestion(kind, strict.names(implementations)))
+    end
+    return implementation(view, operation)
+  end
+end
+
+local function add_directives(op, step, doors)
+  for name, signature in pairs(signatures) do
+    local full = "op." .. name
+    op[name] = function(...) return perform(step, doors, name, full, arguments.read(full, signature, ...)) end
+  end
+
+  --- batch_alter_table(table, options, fn): fn(batch_op) says what changes about one table.
+  function op.batch_alter_table(...)
+    require("dmlua.batch").run(op, step.bind, function(...) return perform(step, doors, ...) end, ...)
+  end
+
+  --- bulk_insert(table, rows, {multiinsert}): rows by column name.
+  function op.bulk_insert(...)
+    require("dmlua.bulk").insert(step.bind, ...)
+  end
+end
 
 --- The operations of one step.
 function M.new(step, context)
@@ -136,11 +202,21 @@ function M.new(step, context)
   local execution = execute.new(step)
   local op = { get_bind = execution.get_bind, execute = execution.execute, across_tenants = doors.across_tenants,
     get_context = context.get_context }
-  for name, signature in pairs(signatures) do op[name] = directive(step, name, signature, doors) end
+  add_directives(op, step, doors)
+  add_registry(op)
+
   --- f(name): marks a name as final; no naming convention changes it.
   function op.f(...)
     return arguments.read("op.f", { { "name", "name" } }, ...).name
   end
+
+  --- inline_literal(value): the value as it is written in SQL.
+  function op.inline_literal(...)
+    local given = arguments.read("op.inline_literal", { { "value", "plain_value" },
+      { "type_", "any", optional = true } }, ...)
+    return record.new { kind = "literal", value = given.value }
+  end
+
   return with_postgresql(op, step, doors)
 end
 

@@ -5,5 +5,6 @@ local types = require "dmlua.types"
 
 local M = {}
 types.dialect(M, sa)
+M.ExcludeConstraint = sa.ExcludeConstraint
 
 return M

@@ -1,7 +1,6 @@
 -- SQLAlchemy's names: columns, constraints, types, SQL text. Each call makes a plain record; ddl makes SQL of it.
 
 local arguments = require "dmlua.arguments"
-local inspector = require "dmlua.inspect"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 local target_of = require "dmlua.target"
@@ -218,6 +217,17 @@ M.func = setmetatable({}, {
   __metatable = "sa.func",
 })
 
+--- ExcludeConstraint({"column", "operator"}…, options)
+function M.ExcludeConstraint(...)
+  local given = arguments.read("sa.ExcludeConstraint", { list = "exclude_element", options = {
+    name = "name", where = "expression", using = "word", deferrable = "boolean", initially = "initially",
+    ops = "string_map",
+  } }, ...)
+  given.kind, given.elements = "exclude", table.move(given, 1, #given, 1, {})
+  if #given.elements == 0 then arguments.fail("sa.ExcludeConstraint", "names no column") end
+  return record.new(given)
+end
+
 arguments.kind("table_column", function(value)
   if record.kind(value) == "table_column" or record.kind(value) == "column" then return value end
   return nil, "a sa.column"
@@ -240,7 +250,7 @@ end
 
 --- inspect(bind): reads the catalogue, see inspect.lua.
 function M.inspect(...)
-  return inspector.new(arguments.read("sa.inspect", { { "bind", "connection" } }, ...).bind)
+  return require("dmlua.inspect").new(arguments.read("sa.inspect", { { "bind", "connection" } }, ...).bind)
 end
 
 -- SQLAlchemy's query builder is not built again: SQL is as short.

@@ -88,6 +88,21 @@ M.create_foreign_key = {
   },
 }
 
+M.create_exclude_constraint = {
+  { "constraint_name", "nameless" }, { "table_name", "name" },
+  list = "exclude_element",
+  options = deferrable { schema = "name", where = "expression", using = "word", ops = "string_map" },
+}
+
+M.create_table_comment = {
+  { "table_name", "name" }, { "comment", "string_or_null" }, { "existing_comment", "string_or_null", optional = true },
+  options = { schema = "name" },
+}
+
+M.drop_table_comment = {
+  { "table_name", "name" }, { "existing_comment", "string_or_null", optional = true }, options = { schema = "name" },
+}
+
 M.drop_constraint = {
   { "constraint_name", "name" }, { "table_name", "name" }, { "type_", "constraint_type", optional = true },
   options = { schema = "name", if_exists = "boolean", cascade = "boolean" },

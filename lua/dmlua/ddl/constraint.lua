@@ -50,6 +50,22 @@ function M.check(constraint)
     .. validity(constraint)
 end
 
+local function element(constraint, entry)
+  local what, operator = entry[1], entry[2]
+  local text = type(what) == "string" and quote.ident(what) or expression.sql(what)
+  local class = type(what) == "string" and constraint.ops and constraint.ops[what]
+  return text .. (class and " " .. class or "") .. " WITH " .. operator
+end
+
+function M.exclude(constraint)
+  local elements = {}
+  for i, entry in ipairs(constraint.elements) do elements[i] = element(constraint, entry) end
+  local where = constraint.where
+  return named(constraint) .. "EXCLUDE USING " .. (constraint.using or "gist"):lower() .. " ("
+    .. table.concat(elements, ", ") .. ")" .. (where and " WHERE (" .. expression.sql(where) .. ")" or "")
+    .. deferrability(constraint)
+end
+
 --- Any constraint by its kind.
 function M.sql(constraint)
   return M[constraint.kind](constraint)

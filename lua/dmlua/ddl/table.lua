@@ -4,6 +4,7 @@ local column_ddl = require "dmlua.ddl.column"
 local constraint_ddl = require "dmlua.ddl.constraint"
 local enum_ddl = require "dmlua.ddl.enum_type"
 local index_ddl = require "dmlua.ddl.index"
+local null = require "dmlua.null"
 local quote = require "dmlua.quote"
 
 local M = {}
@@ -168,6 +169,18 @@ end
 function M.drop_column(record)
   local words = record.if_exists and "DROP COLUMN IF EXISTS " or "DROP COLUMN "
   return { alter(record) .. words .. quote.ident(record.column_name) .. cascade(record) }
+end
+
+local function comment_on_table(record, text)
+  return { "COMMENT ON TABLE " .. quote.qualified(record.schema, record.table_name) .. " IS " .. quote.value(text) }
+end
+
+function M.create_table_comment(record)
+  return comment_on_table(record, record.comment)
+end
+
+function M.drop_table_comment(record)
+  return comment_on_table(record, null)
 end
 
 --- ADD of a constraint that the record carries.
