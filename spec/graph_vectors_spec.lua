@@ -183,9 +183,9 @@ describe("A listing", function()
       for _, id in ipairs(tree:history()) do
         local it = tree:describe(id)
         if it.branchpoint then
-          local children = {}
-          for i, child in ipairs(it.children) do children[i] = tree:describe(child) end
-          points[#points + 1] = lines.branches(it, children)
+          local point = { lines.branchpoint(it) }
+          for _, child in ipairs(it.children) do point[#point + 1] = lines.branch(it, tree:describe(child)) end
+          points[#points + 1] = table.concat(point, "\n")
         end
       end
       return points

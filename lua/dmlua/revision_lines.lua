@@ -52,14 +52,15 @@ function M.current(it)
   return it.revision .. head_mark(it) .. tree_marks(it)
 end
 
---- `branches`: a branch point's own line, and a line for each of the children (records), set in under it.
-function M.branches(it, children, with_message)
-  local lines = { it.revision .. labels(it) .. head_mark(it) .. tree_marks(it) }
-  for _, child in ipairs(children) do
-    lines[#lines + 1] = (" "):rep(utf8.len(it.revision) or #it.revision) .. " -> " .. child.revision .. labels(child)
-      .. head_mark(child) .. tree_marks(child) .. (with_message and message(child) or "")
-  end
-  return table.concat(lines, "\n")
+--- `branches`: a branch point's own line.
+function M.branchpoint(it)
+  return it.revision .. labels(it) .. head_mark(it) .. tree_marks(it)
+end
+
+--- `branches`: the line of what comes after a branch point, set in under it.
+function M.branch(it, child, with_message)
+  return (" "):rep(utf8.len(it.revision) or #it.revision) .. " -> " .. child.revision .. labels(child)
+    .. head_mark(child) .. tree_marks(child) .. (with_message and message(child) or "")
 end
 
 local function indented(text)

@@ -27,7 +27,7 @@ M.list = {
 
 -- Alembic's and dmlua's own that this version has not got, and what there is in their place.
 local later = {
-  check = "`dmlua current --check-heads` is exit 3 unless all revisions ran; there are no declared tables to compare with",
+  check = "`dmlua current --check-heads` is exit 3 unless all revisions ran; no tables are declared to compare with",
 }
 for name in ("baseline deploy doctor lint rehearse repair report restore run status tables tenants undo validate")
   :gmatch "%S+" do

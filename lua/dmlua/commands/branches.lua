@@ -1,12 +1,22 @@
--- branches: the points where the history branches, and what comes after each.
+-- branches: the points where the history branches, newest first, and what comes after each.
 
 local listing = require "dmlua.listing"
 local output = require "dmlua.output"
 local revision_lines = require "dmlua.revision_lines"
 
+local function write(context, it, children)
+  if context.options.verbose then
+    output.line(listing.block(context.tree(), it))
+  else
+    output.line(revision_lines.branchpoint(it))
+  end
+  for _, child in ipairs(children) do output.line(revision_lines.branch(it, child, context.options.verbose)) end
+  output.line ""
+end
+
 local function run(context)
   local graph, json = context.tree():graph(), {}
-  for _, id in ipairs(graph:order()) do
+  for _, id in ipairs(graph:history()) do
     local it = graph:describe(id)
     if it.branchpoint then
       local children = {}
@@ -14,8 +24,7 @@ local function run(context)
       if context.options.json then
         json[#json + 1] = output.object("revision", listing.object(it), "children", it.children)
       else
-        output.line(revision_lines.branches(it, children, context.options.verbose))
-        output.line ""
+        write(context, it, children)
       end
     end
   end
