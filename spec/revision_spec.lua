@@ -172,6 +172,39 @@ describe("a post-write hook", function()
   end)
 end)
 
+describe("revision", function()
+  local function labelled()
+    return helper.project { versions = { { revision = "aaaa1", labels = "web" }, { revision = "bbbb1" } } }
+  end
+
+  it("writes a dependency's identifier whole, and a label as it is", function()
+    local folder = labelled()
+    assert.equal(0, helper.dmlua("revision -m m --rev-id n --head bbbb --depends-on aaa", { cwd = folder }).code)
+    assert.matches('\ndown_revision = "bbbb1"\n.*\ndepends_on = "aaaa1"\n', helper.read(folder .. "/versions/n_m.lua"))
+    helper.dmlua("revision -m m --rev-id o --head n --depends-on web", { cwd = folder })
+    assert.matches('\ndepends_on = "web"\n', helper.read(folder .. "/versions/o_m.lua"))
+  end)
+
+  it("writes no file that would break the tree", function()
+    local folder = labelled()
+    local function refuses(words, message)
+      refused(helper.dmlua("revision -m m --rev-id n " .. words, { cwd = folder }), message)
+      assert.is_nil(helper.read(folder .. "/versions/n_m.lua"))
+    end
+    refuses("--head bbbb1 --branch-label web", "Branch name 'web' in revision n (versions/n_m.lua) already used by revision aaaa1")
+    refuses("--head bbbb1 --depends-on zzz", "Can't locate revision identified by 'zzz'")
+    refuses("--head bbbb1 --branch-label aaaa1", "aaaa1")
+    assert.equal("aaaa1 (web) (head)\nbbbb1 (head)\n", helper.dmlua("heads", { cwd = folder }).out)
+  end)
+
+  it("warns of an identifier that Alembic's column does not hold, with the way out", function()
+    local words = { "revision", "-m", "m", "--rev-id", ("n"):rep(33), "--head", "bbbb1" }
+    local result = helper.dmlua(words, { cwd = labelled() })
+    assert.equal(0, result.code)
+    assert.matches("dmlua ensure_version --widen", result.err, 1, true)
+  end)
+end)
+
 describe("merge", function()
   it("joins what is no head only with --splice", function()
     local folder = project()

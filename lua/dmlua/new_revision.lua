@@ -3,6 +3,7 @@
 local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local file_name = require "dmlua.file_name"
+local graph = require "dmlua.engine.graph"
 local hooks = require "dmlua.hooks"
 local lfs = require "lfs"
 local output = require "dmlua.output"
@@ -37,8 +38,8 @@ local function check_id(id, tree)
   if symbols[id] then refuse(id, "this word has a meaning of its own") end
   if tree:find(id) then refuse(id, "there is such a revision already, " .. tree:find(id).path) end
   if #id > 32 then
-    engine.log("warn", "dmlua", ("revision identifier '%s' is longer than the 32 characters of Alembic's version table")
-      :format(id))
+    engine.log("warn", "dmlua", ("revision identifier '%s' is longer than the 32 characters of Alembic's version table; "
+      .. "`dmlua ensure_version --widen` lets it hold 255"):format(id))
   end
   return id
 end
@@ -154,6 +155,16 @@ local function place(context, new, name)
   return folder .. "/" .. name
 end
 
+-- A file that would break the tree is not written: a label that is used already, one that is another's identifier.
+local function check_tree(tree, new, path)
+  local revisions = tree:revisions()
+  revisions[#revisions + 1] = {
+    revision = new.revision, down_revision = new.down_revision, branch_labels = new.branch_labels,
+    depends_on = new.depends_on, message = new.message, path = shown(path),
+  }
+  graph.new(revisions)
+end
+
 -- The time in the zone of `timezone`, in which the file is dated; Alembic's words.
 local function clock(config, now)
   local zone = config:get "timezone"
@@ -172,9 +183,9 @@ local function clock(config, now)
 end
 
 --- The ids, when each is a head or `splice` is set; else Alembic's error.
-function M.check_heads(graph, ids, splice)
+function M.check_heads(tree, ids, splice)
   local is_head = {}
-  for _, id in ipairs(graph:heads()) do is_head[id] = true end
+  for _, id in ipairs(tree:graph():heads()) do is_head[id] = true end
   for _, id in ipairs(ids) do
     if not is_head[id] and not splice then
       errors.usage("Revision %s is not a head revision; please specify --splice to create a new branch from this "
@@ -201,6 +212,7 @@ function M.write(context, new)
   fields.slug = file_name.slug(new.message or "", config:number "truncate_slug_length")
   new.message = new.message or "empty message"
   local path = place(context, new, file_name.fill(config:get "file_template" or "%(rev)s_%(slug)s", fields) .. ".lua")
+  check_tree(context.tree(), new, path)
   local source, source_path = read_template(script_location(config))
   local text = template.render(source, shown(source_path), new)
   make_folder(path:match "^(.+)/")

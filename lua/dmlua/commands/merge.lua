@@ -26,7 +26,7 @@ local function run(context)
     errors.usage("a merge joins two revisions or more; %s names %s", table.concat(options.revisions, " "),
       joined[1] or "none")
   end
-  new_revision.check_heads(graph, joined, options.splice)
+  new_revision.check_heads(context.tree(), joined, options.splice)
   return new_revision.write(context, {
     message = options.message or "merge " .. table.concat(joined, " and "),
     rev_id = options.rev_id,

@@ -1,6 +1,7 @@
 -- revision: writes a new migration file upon a head.
 
 local errors = require "dmlua.errors"
+local listing = require "dmlua.listing"
 local new_revision = require "dmlua.new_revision"
 
 local function refuse_autogenerate()
@@ -27,7 +28,8 @@ local function arguments(parser)
 end
 
 -- The revisions that the new one comes after; the texts are Alembic's.
-local function parents(graph, head, splice)
+local function parents(tree, head, splice)
+  local graph = tree:graph()
   local heads = graph:heads()
   if head == "head" and #heads > 1 then
     errors.raise {
@@ -38,23 +40,30 @@ local function parents(graph, head, splice)
         :format(table.concat(heads, ", ")),
     }
   end
-  return new_revision.check_heads(graph, graph:resolve(head), splice)
+  return new_revision.check_heads(tree, graph:resolve(head), splice)
+end
+
+-- As Alembic writes them: a label as it is, the beginning of an identifier as the whole.
+local function dependencies(graph, names)
+  local list = {}
+  for _, name in ipairs(names) do
+    for _, id in ipairs(graph:resolve(name)) do
+      local labels = listing.set(graph:describe(id).labels)
+      list[#list + 1] = labels[name] and name or id
+    end
+  end
+  return list
 end
 
 local function run(context)
-  local options, graph = context.options, context.tree():graph()
-  local depends_on = {}
-  for i, name in ipairs(options.depends_on) do
-    graph:resolve(name) -- it must be there; the file keeps the word as it was written, as Alembic's do
-    depends_on[i] = name
-  end
+  local options, tree = context.options, context.tree()
   return new_revision.write(context, {
     message = options.message,
     rev_id = options.rev_id,
     version_path = options.version_path,
-    down_revision = parents(graph, options.head, options.splice),
+    down_revision = parents(tree, options.head, options.splice),
     branch_labels = options.branch_label and { options.branch_label },
-    depends_on = depends_on,
+    depends_on = dependencies(tree:graph(), options.depends_on),
   })
 end
 
