@@ -165,9 +165,25 @@ static int tree_method_check(lua_State *L)
     return 0;
 }
 
+/* tree:run(id, "upgrade" | "downgrade", bind): calls the function of the file, over the vocabulary of that bind; for
+   text instead of execution. Raises what the script raised. */
+static int tree_method_run(lua_State *L)
+{
+    const struct script *script = tree_find(tree_check(L, 1), luaL_checkstring(L, 2));
+    const char *entry = luaL_checkstring(L, 3);
+    struct error error = {0};
+    luaL_argcheck(L, script != NULL, 2, "no such revision");
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_pushvalue(L, 4);
+    if (script_run(L, script, entry, &error) != 0)
+        return state_raise(L, &error);
+    return 0;
+}
+
 static const luaL_Reg methods[] = {
     {"graph", tree_method_graph}, {"revisions", tree_method_revisions}, {"locations", tree_method_locations},
-    {"find", tree_method_find},   {"check", tree_method_check},         {NULL, NULL},
+    {"find", tree_method_find},   {"check", tree_method_check}, {"run", tree_method_run},
+    {NULL, NULL},
 };
 
 static const luaL_Reg module[] = {

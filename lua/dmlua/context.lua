@@ -34,8 +34,8 @@ function M.new(step)
 
   function context.get_context() return migration_context end
 
-  --- Statements are executed, not written down.
-  function context.is_offline_mode() return false end
+  --- Are statements written down (--sql), and not executed?
+  function context.is_offline_mode() return bind.offline == true end
 
   --- Wall seconds since the step began, once all that was sent before is done.
   function context.elapsed() return bind:elapsed() end

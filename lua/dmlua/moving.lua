@@ -28,8 +28,8 @@ function M.arguments(parser)
   M.lock_arguments(parser)
   parser:flag "--accept-changed":description "go on with a migration whose finished parts read otherwise now"
   parser:flag "--abandon":description "give up the finished parts of a migration; says what stays in the database"
-  parser:flag "--sql":hidden(true)
-    :action(refuse "--sql (text instead of execution) is not there yet; `dmlua plan` names the steps")
+  parser:flag "--sql":description "write a script for psql instead; REV may be START:END, and nothing is connected to"
+  parser:option "-o --output":argname "FILE":description "where --sql writes; else to standard output"
   parser:flag "--dry-run":hidden(true)
     :action(refuse "--dry-run is not there yet; `dmlua plan` names the steps, and a copy of the database runs them")
   parser:option "--tag":hidden(true):action(refuse "--tag is not there: it is read by an env.py, and dmlua has none")
@@ -63,8 +63,29 @@ local function describe(result)
   return ("%d step%s done; database is at %s"):format(result.steps, result.steps == 1 and "" or "s", heads)
 end
 
+-- The whole text or none of it: a script that broke off in the middle would be run by somebody.
+local function write_script(options, text)
+  if not options.output then return engine.write(text) end
+  local file, message = io.open(options.output, "w")
+  if not file then errors.usage("%s", message) end
+  local ok, fault = file:write(text)
+  if ok then ok, fault = file:close() end
+  if not ok then errors.usage("%s cannot be written: %s", options.output, fault) end
+end
+
+local function write_sql(context, method, targets)
+  local options, config = context.options, context.config()
+  if options.json then errors.usage "--sql prints SQL: it does not go with --json" end
+  if options.purge then errors.usage "Can't use --purge with --sql mode" end
+  config:require_service()
+  write_script(options, require("dmlua.offline").text(config, context.tree(), method, targets))
+  return 0
+end
+
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
+  if context.options.sql then return write_sql(context, method, targets) end
+  if context.options.output then errors.usage "-o goes with --sql" end
   local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
   local options = engine_options(context.options, tree)
   context.announce()

@@ -58,6 +58,7 @@ end
 --- The text of a value; false for `null`; or nil and why it cannot be a parameter. Lists become array literals, what is
 --- marked json becomes JSON.
 function M.encode(value)
+  if type(value) == "table" and (getmetatable(value) or {}).__parameter then return value end -- the server knows
   if type(value) == "table" and not json.text(value) then return encode_list(value, 1) end
   return encode_scalar(value)
 end

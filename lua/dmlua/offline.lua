@@ -1,0 +1,193 @@
+-- Text instead of execution (--sql): the statements of a plan as a script for psql. Nothing is connected to. What must
+-- read the database is refused at its line, unless the script asks context.is_offline_mode() first.
+
+local engine = require "dmlua.engine"
+local errors = require "dmlua.errors"
+local offline_loop = require "dmlua.offline_loop"
+local quote = require "dmlua.quote"
+local sqltree = require "dmlua.sqltree"
+
+local M = {}
+
+local function refuse(what, hint)
+  errors.raise { kind = "usage", message = what .. " needs the database, which --sql does not have",
+    hint = hint or "ask context.is_offline_mode() and take another way, or run the step with `dmlua upgrade`" }
+end
+
+-- A parameter's text where its `$n` stood. The server reads an untyped literal as it reads an untyped parameter.
+local function inlined(sql, params)
+  if not params or #params == 0 then return sql end
+  local pieces, from = {}, 1
+  for _, place in ipairs(sqltree.parameters(sql)) do
+    local value = params[place.index]
+    if offline_loop.is_column(value) then refuse("a tenant's column outside its loop") end
+    pieces[#pieces + 1] = sql:sub(from, place.start - 1)
+    pieces[#pieces + 1] = value and quote.literal(value) or "NULL"
+    from = place.finish + 1
+  end
+  pieces[#pieces + 1] = sql:sub(from)
+  return table.concat(pieces)
+end
+
+-- With its semicolon, which a comment at the end must not swallow.
+local function terminated(sql)
+  local last = sql:match("[^\n]*$")
+  return sql .. (last:find("--", 1, true) and "\n;\n" or ";\n")
+end
+
+local check_rows = [[
+
+BEGIN
+  IF (SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num COLLATE "C"), '') FROM {table}) <> {rows} THEN
+    RAISE EXCEPTION USING MESSAGE = 'the database is not where this script begins', HINT = 'it begins at ' || {at};
+  END IF;
+END
+]]
+
+-- What is written, and whether a transaction is open in it.
+local function new_writer(settings)
+  local writer, pieces = { rows = {} }, {}
+
+  function writer.write(text) pieces[#pieces + 1] = text end
+
+  function writer.statement(sql) writer.write(terminated(sql)) end
+
+  function writer.text() return table.concat(pieces) end
+
+  -- A transaction begins where the first statement needs it, with the version table locked and compared.
+  function writer.open()
+    if writer.is_open then return end
+    writer.is_open = true
+    writer.write "BEGIN;\n"
+    if writer.create_table then
+      writer.statement(writer.create_table)
+      writer.create_table = nil
+    end
+    table.sort(writer.rows)
+    local rows = table.concat(writer.rows, ", ")
+    writer.statement(("LOCK TABLE %s IN EXCLUSIVE MODE"):format(settings.version_table))
+    writer.statement(require("dmlua.block").statement(check_rows, { table = settings.version_table,
+      rows = quote.literal(rows), at = quote.literal(rows == "" and "base" or rows) }))
+    writer.write "SET LOCAL row_security = off;\n\n"
+  end
+
+  function writer.close()
+    if writer.is_open then writer.write "COMMIT;\n\n" end
+    writer.is_open = false
+  end
+
+  return writer
+end
+
+-- The table through which a script's vocabulary reaches this text (host/api/bind.c is its counterpart).
+local function new_bind(writer, settings, step, file)
+  local bind = { offline = true, revision = step.revision, direction = step.direction, file = file,
+    settings = settings }
+  local in_autocommit = false
+
+  function bind:send(sql, params)
+    if self.loop then return self.loop:send(sql, params) end
+    if not in_autocommit then writer.open() end
+    writer.statement(inlined(sql, params))
+  end
+
+  function bind.query() refuse "reading rows" end
+
+  function bind.elapsed() refuse "context.elapsed" end
+
+  function bind:autocommit(fn)
+    if self.loop then refuse "autocommit_block inside tenants.each" end
+    writer.close()
+    in_autocommit = true
+    fn()
+    in_autocommit = false
+  end
+
+  function bind:each(fn, options)
+    local loop = offline_loop.new(settings, options, refuse)
+    self.loop = loop
+    fn(loop.tenant)
+    self.loop = nil
+    writer.open()
+    writer.statement(loop:statement())
+  end
+
+  function bind.log(_, level, text) engine.log(level, "dmlua.script", text) end
+
+  function bind.mark() end
+
+  return bind
+end
+
+local function write_rows(writer, settings, step)
+  local name, set = settings.version_table, {}
+  for _, id in ipairs(writer.rows) do set[id] = true end
+  local pairs_count = math.min(#step.deletes, #step.inserts)
+  for i = 1, pairs_count do
+    writer.statement(("UPDATE %s SET version_num = %s WHERE version_num = %s"):format(name,
+      quote.literal(step.inserts[i]), quote.literal(step.deletes[i])))
+  end
+  for i = pairs_count + 1, #step.deletes do
+    writer.statement(("DELETE FROM %s WHERE version_num = %s"):format(name, quote.literal(step.deletes[i])))
+  end
+  for i = pairs_count + 1, #step.inserts do
+    writer.statement(("INSERT INTO %s (version_num) VALUES (%s)"):format(name, quote.literal(step.inserts[i])))
+  end
+  for _, id in ipairs(step.deletes) do set[id] = nil end
+  for _, id in ipairs(step.inserts) do set[id] = true end
+  writer.rows = {}
+  for id in pairs(set) do writer.rows[#writer.rows + 1] = id end
+end
+
+local function write_step(writer, settings, tree, method, step)
+  local script = tree:find(step.revision)
+  local message = script and script.message ~= "" and ", " .. script.message or ""
+  writer.write(("-- Running %s %s -> %s%s\n\n"):format(method == "stamp" and "stamp_revision" or method, step.from,
+    step.to, message))
+  if method ~= "stamp" then
+    tree:run(step.revision, method, new_bind(writer, settings, step, script.path))
+  end
+  writer.open()
+  write_rows(writer, settings, step)
+  writer.close()
+end
+
+local function settings_of(config)
+  local settings = { service = config:service(), environment = config:environment(), rls = config:rls(),
+    isolation = config:get "isolation", schema = config:get "version_table_schema" }
+  for _, key in ipairs { "tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", "tenants_query",
+    "tenants_service" } do
+    settings[key] = config:get(key)
+  end
+  settings.version_table = quote.qualified(settings.schema, config:get "version_table")
+  return settings
+end
+
+-- Alembic's own table (reference: its runtime/migration.py).
+local function create_version_table(config, settings)
+  return ("CREATE TABLE %s (\n\tversion_num VARCHAR(32) NOT NULL,\n\tCONSTRAINT %s PRIMARY KEY (version_num)\n)")
+    :format(settings.version_table, quote.ident(config:get "version_table" .. "_pkc"))
+end
+
+-- The rows that the script begins with: what stands before the colon.
+local function starting_rows(graph, target)
+  local start = target:match "^([^:]*):"
+  if not start or start == "" or start == "base" then return {} end
+  return graph:resolve(start)
+end
+
+--- The script for `method` ("upgrade", "downgrade", "stamp") to the targets, the last of which may be START:END.
+function M.text(config, tree, method, targets)
+  local graph, settings = tree:graph(), settings_of(config)
+  local plan = graph:plan(method, targets, {}, { sql = true })
+  local writer = new_writer(settings)
+  writer.rows = starting_rows(graph, targets[#targets])
+  if #writer.rows == 0 and method ~= "downgrade" then writer.create_table = create_version_table(config, settings) end
+  for _, step in ipairs(plan.steps) do
+    if method ~= "stamp" then tree:check(step.revision, method) end
+  end
+  for _, step in ipairs(plan.steps) do write_step(writer, settings, tree, method, step) end
+  return writer.text()
+end
+
+return M

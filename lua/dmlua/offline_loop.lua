@@ -1,0 +1,128 @@
+-- tenants.each in --sql: a DO block that goes through the tenants on the server. The callback is called once, with a
+-- tenant whose columns are known only there: they can be parameters, and nothing else.
+
+local block = require "dmlua.block"
+local errors = require "dmlua.errors"
+local quote = require "dmlua.quote"
+local sqltree = require "dmlua.sqltree"
+
+local M = {}
+
+local Column = { __parameter = true } -- see dmlua.params
+
+local function unknown(column)
+  errors.raise { kind = "usage", message = ("tenant.%s is not known in --sql"):format(column.name),
+    hint = "it can be a parameter of a statement; for anything else ask context.is_offline_mode() first" }
+end
+
+--- Is it a column of a tenant?
+function M.is_column(value)
+  return getmetatable(value) == Column
+end
+
+-- Whatever an author may do to a value, but for comparing it with ==, which Lua decides alone; see `statement`.
+for _, event in ipairs { "concat", "len", "call", "newindex", "lt", "le", "unm", "add", "sub", "mul", "div",
+  "mod", "pow", "idiv", "tostring" } do
+  Column["__" .. event] = function(a, b) unknown(M.is_column(a) and a or b) end
+end
+
+local template = [[
+
+DECLARE
+  dmlua_tenant json;
+  dmlua_id text;
+  dmlua_visited text[] := '{}';
+BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {role} AND (rolsuper OR rolbypassrls)) THEN
+    RAISE EXCEPTION 'TenantIsolationError: tenants.each would run as role %, which passes row security', {role};
+  END IF;
+  FOR dmlua_tenant IN SELECT pg_catalog.row_to_json(q) FROM ({query}) AS q LOOP
+    dmlua_id := (SELECT value FROM pg_catalog.json_each_text(dmlua_tenant) LIMIT 1);
+    IF dmlua_id IS NULL THEN
+      RAISE EXCEPTION 'tenants_query gives NULL as a tenant''s id';
+    END IF;
+    CONTINUE WHEN dmlua_id = ANY (dmlua_visited);
+    dmlua_visited := dmlua_visited || dmlua_id;
+    PERFORM pg_catalog.set_config({setting}, dmlua_id, true), pg_catalog.set_config('row_security', 'on', true),
+      pg_catalog.set_config('role', {role}, true);
+{statements}
+    IF coalesce(pg_catalog.current_setting({setting}, true), '') <> dmlua_id OR current_user <> {user} THEN
+      RAISE EXCEPTION 'TenantIsolationError: the tenant context or the role was changed for tenant %', dmlua_id;
+    END IF;
+    PERFORM pg_catalog.set_config('role', 'none', true), pg_catalog.set_config('row_security', 'off', true),
+      pg_catalog.set_config({setting}, '', true);
+  END LOOP;
+  IF dmlua_visited = '{}' AND NOT {allow_empty} THEN
+    RAISE EXCEPTION 'tenants_query gives no tenant: the loop would do nothing';
+  END IF;
+END
+]]
+
+-- A statement as an expression of PL/pgSQL: its columns as literals, quoted when the loop comes to them.
+local function expression(sql, params, used)
+  if not params or #params == 0 then return quote.literal(sql) end
+  local pieces, from = {}, 1
+  for _, place in ipairs(sqltree.parameters(sql)) do
+    local value = params[place.index]
+    pieces[#pieces + 1] = quote.literal(sql:sub(from, place.start - 1))
+    if M.is_column(value) then
+      used[value.name] = (used[value.name] or 0) + 1
+      local text = value.name == "id" and "dmlua_id" or ("(dmlua_tenant ->> %s)"):format(quote.literal(value.name))
+      pieces[#pieces + 1] = ("pg_catalog.quote_nullable(%s)"):format(text)
+    else
+      pieces[#pieces + 1] = quote.literal(value and quote.literal(value) or "NULL")
+    end
+    from = place.finish + 1
+  end
+  pieces[#pieces + 1] = quote.literal(sql:sub(from))
+  return table.concat(pieces, " || ")
+end
+
+-- The query of the ids; another service's database cannot be read from this one.
+local function query_of(settings, options, refuse)
+  if options.from then return options.from end
+  local elsewhere = settings.tenants_service and settings.tenants_service ~= settings.service
+  if elsewhere then
+    refuse("tenants.each over the tenants of another service", "give it the ids: tenants.each(fn, { from = {…} })")
+  end
+  if not settings.tenants_query then
+    refuse("tenants.each without tenants_query", "set tenants_query, or give `from`")
+  end
+  return settings.tenants_query
+end
+
+local function role_of(settings, refuse)
+  local role = settings.tenant_role or settings.app_role
+  if not role and settings.environment ~= "development" then
+    refuse("tenants.each without tenant_role", "set tenant_role to a role that the policies hold")
+  end
+  return role
+end
+
+--- A loop that collects what its callback sends. `tenant` is what the callback is given.
+function M.new(settings, options, refuse)
+  local loop, statements, read, used = {}, {}, {}, {}
+  local query, role = query_of(settings, options, refuse), role_of(settings, refuse)
+  loop.tenant = setmetatable({}, { __index = function(_, name)
+    read[name] = (read[name] or 0) + 1
+    return setmetatable({ name = name }, Column)
+  end })
+
+  function loop.send(_, sql, params)
+    statements[#statements + 1] = ("    EXECUTE %s;"):format(expression(sql, params, used))
+  end
+
+  -- A column that was read and never bound may have been compared, and Lua has said "not equal".
+  function loop.statement()
+    for name in pairs(read) do
+      if not used[name] then unknown { name = name } end
+    end
+    return block.statement(template, { query = query, setting = quote.literal(settings.tenant_setting),
+      role = role and quote.literal(role) or "'none'", user = role and quote.literal(role) or "current_user",
+      statements = table.concat(statements, "\n"), allow_empty = options.allow_empty and "true" or "false" })
+  end
+
+  return loop
+end
+
+return M
