@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/report.h"
 #include "host/server/process.h"
 #include "host/server/programs.h"
 
-enum { INITDB_LIMIT_MS = 180000, REMOVE_DESCRIPTORS = 16 };
+enum { INITDB_LIMIT_MS = 180000, REMOVE_DESCRIPTORS = 16, REMOVE_TRIES = 50, REMOVE_PAUSE_MS = 100 };
 
 int data_major(const struct place *place)
 {
@@ -35,7 +36,23 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     (void)info;
     (void)type;
     (void)walk;
-    return remove(path);
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+/* The postgres that a killed initdb had started ends by itself, and makes and removes files until then: what is there
+   at one moment is not there at the next. */
+static int remove_tree(const char *path)
+{
+    const struct timespec pause = {.tv_nsec = REMOVE_PAUSE_MS * 1000000L};
+    int tries;
+    for (tries = 0; tries < REMOVE_TRIES; tries++) {
+        if (nftw(path, remove_one, REMOVE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS) == 0 || access(path, F_OK) != 0)
+            return 0;
+        if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
+            return -1;
+        nanosleep(&pause, NULL);
+    }
+    return -1;
 }
 
 /* Removes what an initdb left that was killed. */
@@ -45,7 +62,7 @@ static int remove_unready(const struct place *place, struct error *error)
     char *unready;
     if (lstat(place->unready, &info) != 0)
         return 0;
-    if (nftw(place->unready, remove_one, REMOVE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS) == 0)
+    if (remove_tree(place->unready) == 0)
         return 0;
     error_set(error, ERROR_CONNECTION, "cannot remove the half-made data folder %s: %s", place->unready,
               strerror(errno));
