@@ -299,6 +299,7 @@ void db_send(struct db *db, const struct db_statement *statement)
         check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL,
                                          0));
     }
+    db->unasked = true;
     db->unflushed += strlen(statement->sql);
     if (db->unflushed > FLUSH_AT) {
         flush_out(db);
@@ -313,6 +314,7 @@ void db_sync(struct db *db)
         return;
     entry_add(db, ENTRY_SYNC, &nothing);
     check_sent(db, PQpipelineSync(db->conn));
+    db->unasked = false;
 }
 
 void db_log(struct db *db, enum report_level level, const char *logger, const char *text)
@@ -347,8 +349,9 @@ void db_push(struct db *db)
 
 int db_await(struct db *db, struct error *error)
 {
-    if (!db->broken && db->last != NULL && db->last->kind != ENTRY_SYNC)
+    if (!db->broken && db->unasked)
         check_sent(db, PQsendFlushRequest(db->conn)); /* else the server keeps its answers to itself */
+    db->unasked = false;
     if (!db->broken)
         flush_out(db);
     take_ready(db);

@@ -32,6 +32,7 @@ struct db {
     bool broken;              /* the stream cannot go on: the connection is given up */
     struct entry *first, *last;
     size_t unflushed;         /* bytes sent since the socket last took everything */
+    bool unasked;             /* statements were sent behind which neither Sync nor Flush asks for their answers */
     struct error failure;     /* the first since the last await */
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
     int generation;           /* part of the prepared names; changes when they are forgotten */
