@@ -25,6 +25,24 @@ describe("the command line", function()
     end
   end)
 
+  it("has Alembic's verbs with their flags, but for what this version says it has not got", function()
+    local flags = {
+      init = "-t --template", list_templates = "", ensure_version = "--widen",
+      revision = "-m --message --head --splice --branch-label --version-path --rev-id --depends-on --no-hooks",
+      merge = "-m --message --branch-label --rev-id --splice --no-hooks", upgrade = "", downgrade = "",
+      stamp = "--purge", current = "--check-heads", heads = "--resolve-dependencies --single", branches = "",
+      history = "-r --rev-range -i --indicate-current --reverse -n --limit --graph --dot --mermaid",
+      show = "", edit = "",
+    }
+    for verb, names in pairs(flags) do
+      local help = helper.dmlua { verb, "--help" }
+      assert.are.equal(0, help.code)
+      for name in (names .. " -v --verbose"):gmatch "%S+" do
+        assert(help.out:find("%f[%S]" .. name:gsub("%p", "%%%0") .. "%f[^%w-]"), verb .. " has no " .. name)
+      end
+    end
+  end)
+
   it("has for every verb a file whose name and summary are those of the list", function()
     local listed = helper.dmlua("--help").out
     for _, row in ipairs(require("dmlua.verbs").list) do

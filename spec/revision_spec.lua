@@ -191,7 +191,8 @@ describe("revision", function()
       refused(helper.dmlua("revision -m m --rev-id n " .. words, { cwd = folder }), message)
       assert.is_nil(helper.read(folder .. "/versions/n_m.lua"))
     end
-    refuses("--head bbbb1 --branch-label web", "Branch name 'web' in revision n (versions/n_m.lua) already used by revision aaaa1")
+    refuses("--head bbbb1 --branch-label web",
+      "Branch name 'web' in revision n (versions/n_m.lua) already used by revision aaaa1")
     refuses("--head bbbb1 --depends-on zzz", "Can't locate revision identified by 'zzz'")
     refuses("--head bbbb1 --branch-label aaaa1", "aaaa1")
     assert.equal("aaaa1 (web) (head)\nbbbb1 (head)\n", helper.dmlua("heads", { cwd = folder }).out)

@@ -38,8 +38,8 @@ local function check_id(id, tree)
   if symbols[id] then refuse(id, "this word has a meaning of its own") end
   if tree:find(id) then refuse(id, "there is such a revision already, " .. tree:find(id).path) end
   if #id > 32 then
-    engine.log("warn", "dmlua", ("revision identifier '%s' is longer than the 32 characters of Alembic's version table; "
-      .. "`dmlua ensure_version --widen` lets it hold 255"):format(id))
+    engine.log("warn", "dmlua", ("revision identifier '%s' is longer than the 32 characters of Alembic's version "
+      .. "table; `dmlua ensure_version --widen` lets it hold 255"):format(id))
   end
   return id
 end
