@@ -294,12 +294,14 @@ static void put(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
-/* [-0, +1] What guards need to know of the configuration. */
+/* [-0, +1] What the vocabulary needs to know of the configuration. */
 static void push_settings(lua_State *L, const struct run *run)
 {
-    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", NULL};
+    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role",
+                                       "naming_convention.ix", "naming_convention.uq", "naming_convention.ck",
+                                       "naming_convention.fk", "naming_convention.pk", NULL};
     size_t i;
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 16);
     for (i = 0; keys[i] != NULL; i++)
         put(L, keys[i], config_get(run->config, keys[i]));
     put(L, "service", config_service(run->config));

@@ -63,6 +63,13 @@ environment = development
 # file_template = %%(year)d_%%(month).2d_%%(day).2d-%%(rev)s_%%(slug)s
 # truncate_slug_length = 40
 
+# The names of indexes and constraints that scripts give none; SQLAlchemy's tokens.
+# naming_convention.ix = ix_%%(column_0_label)s
+# naming_convention.uq = uq_%%(table_name)s_%%(column_0_name)s
+# naming_convention.ck = ck_%%(table_name)s_%%(constraint_name)s
+# naming_convention.fk = fk_%%(table_name)s_%%(column_0_name)s_%%(referred_table_name)s
+# naming_convention.pk = pk_%%(table_name)s
+
 # The time zone of the date in a new file; else it is the machine's own.
 # timezone = UTC
 

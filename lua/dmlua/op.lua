@@ -127,6 +127,9 @@ local function perform(step, doors, name, full, given)
   given.kind = name
   local bind, shape = step.bind, shapes[name]
   local made = shape and shape(given) or given
+  if step.conventions or given.index_name == null then
+    made = require("dmlua.naming").apply(step.conventions, step.final, made)
+  end
   if given.postgresql_concurrently and not step.in_autocommit then
     arguments.fail(full, "CONCURRENTLY cannot run inside a transaction: put it into %s",
       "op.get_context():autocommit_block(fn)")
@@ -196,10 +199,20 @@ local function add_directives(op, step, doors)
   end
 end
 
+local convention_keys = { "ix", "uq", "ck", "fk", "pk" }
+
+-- Most services have no naming convention: what applies one is loaded where there is one.
+local function conventions_of(settings)
+  for _, kind in ipairs(convention_keys) do
+    if settings["naming_convention." .. kind] then return require("dmlua.naming").of(settings) end
+  end
+end
+
 --- The operations of one step.
 function M.new(step, context)
   local doors = door.of(step)
   local execution = execute.new(step)
+  step.final, step.conventions = {}, conventions_of(step.bind.settings)
   local op = { get_bind = execution.get_bind, execute = execution.execute, across_tenants = doors.across_tenants,
     get_context = context.get_context }
   add_directives(op, step, doors)
@@ -207,7 +220,9 @@ function M.new(step, context)
 
   --- f(name): marks a name as final; no naming convention changes it.
   function op.f(...)
-    return arguments.read("op.f", { { "name", "name" } }, ...).name
+    local name = arguments.read("op.f", { { "name", "name" } }, ...).name
+    step.final[name] = true
+    return name
   end
 
   --- inline_literal(value): the value as it is written in SQL.

@@ -49,7 +49,7 @@ M.alter_column = {
 }
 
 M.create_index = {
-  { "index_name", "name" }, { "table_name", "name" }, { "columns", "columns" },
+  { "index_name", "nameless" }, { "table_name", "name" }, { "columns", "columns" },
   options = {
     schema = "name", unique = "boolean", if_not_exists = "boolean", postgresql_using = "word",
     postgresql_include = "names", postgresql_where = "expression", postgresql_ops = "string_map",

@@ -70,11 +70,11 @@ function M.foreign_key(column, key)
   return copy
 end
 
---- The index that `index = true` asks for: SQLAlchemy's ix_TABLE_COLUMN.
+--- The index that `index = true` asks for: without a naming convention it is SQLAlchemy's ix_TABLE_COLUMN.
 function M.index(column, record)
   local prefix = record.schema and record.schema:gsub("%.", "_") .. "_" or ""
-  return { kind = "create_index", index_name = "ix_" .. prefix .. record.table_name .. "_" .. column.name,
-    table_name = record.table_name, schema = record.schema, columns = { column.name }, unique = column.unique,
+  local name = column.index_name or "ix_" .. prefix .. record.table_name .. "_" .. column.name
+  return { kind = "create_index", index_name = name, table_name = record.table_name, schema = record.schema, columns = { column.name }, unique = column.unique,
     if_not_exists = record.if_not_exists }
 end
 

@@ -28,7 +28,7 @@ local function primary_key_of(record)
       return key, names
     end
   end
-  return { kind = "primary_key", columns = names }, names
+  return { kind = "primary_key", columns = names, name = record.primary_key_name }, names
 end
 
 -- Columns that a foreign key starts from: those are not counted up.
@@ -63,7 +63,7 @@ local function constraint_lines(record, key, lines)
       lines[#lines + 1] = constraint_ddl.foreign_key(column_ddl.foreign_key(column, foreign_key))
     end
     if column.unique and not column.index then
-      lines[#lines + 1] = constraint_ddl.unique { columns = { column.name } }
+      lines[#lines + 1] = constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
     end
   end
   for _, constraint in ipairs(record.constraints) do
@@ -153,7 +153,7 @@ function M.add_column(record)
   local column = record.column
   local statements = { alter(record) .. add_column_text(record) }
   if column.unique and not column.index then
-    statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.unique { columns = { column.name } }
+    statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
   end
   for _, key in ipairs(record.inline_references and {} or column.foreign_keys) do
     local constraint = column_ddl.foreign_key(column, key)
