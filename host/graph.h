@@ -20,6 +20,10 @@ struct graph_source {
     size_t depends_count;
     const char *path;
     const char *message;
+    const char *const *replaces; /* a baseline: the ids that it stands for; no revision of the graph has one of them */
+    size_t replaces_count;
+    const char *const *replaced_heads; /* those of them that nothing came after: the rows of who has them all */
+    size_t replaced_head_count;
 };
 
 /* Every error of the graph is a usage error. Both strings are owned; graph_error_clear frees them. `message`
@@ -54,6 +58,7 @@ enum graph_command {
 struct graph_step {
     const char *revision; /* of stamp: the one that is stamped, "" when rows are only removed */
     bool up;
+    bool adopts; /* rows that `revision`, a baseline, replaces become its own; nothing is to be run */
     const char *from, *to; /* as in Alembic's "Running upgrade FROM -> TO": joined by ", "; base is "" */
     size_t delete_count;
     const char **deletes;
@@ -111,6 +116,9 @@ int graph_applied(const struct graph *graph, const char *const *rows, size_t row
 /* What `current` lists: the rows, and the branch heads that the rows' dependencies imply. */
 int graph_current(const struct graph *graph, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);
+/* The rows as the graph has them: those that a baseline replaces are the baseline. */
+int graph_rows(const struct graph *graph, const char *const *rows, size_t row_count, struct graph_list *list,
+               struct graph_error *error);
 /* Newest first. `range` is null, or Alembic's START:END where each side may be empty; `current` needs rows.
  */
 int graph_history(const struct graph *graph, const char *range, const char *const *rows, size_t row_count,

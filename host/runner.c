@@ -29,7 +29,7 @@ static int check_scripts(const struct tree *tree, const struct graph_plan *plan,
     size_t i;
     for (i = 0; i < plan->step_count; i++) {
         const struct graph_step *step = &plan->steps[i];
-        if (script_check(tree_find(tree, step->revision), step->up ? "upgrade" : "downgrade", error) != 0)
+        if (!step->adopts && script_check(tree_find(tree, step->revision), step->up ? "upgrade" : "downgrade", error) != 0)
             return -1;
     }
     return 0;
@@ -167,12 +167,40 @@ static int commit_single(struct run *run, struct error *error)
     return 0;
 }
 
+/* Rows that a baseline replaces become its own: a transaction that moves them and runs nothing. */
+static int adopt(struct run *run, const struct graph_step *step, struct error *error)
+{
+    struct origin origin = {.revision = step->revision};
+    char *note = NULL;
+    report_log(REPORT_INFO, "dmlua.migration", "%s replaces %s: nothing to run", step->to, step->from);
+    error_text(&note, "replaces %s; nothing was run", step->from);
+    txn_begin(run->ledger);
+    run_send_head(run, "", run->kind, 0);
+    run_send_rows(run, step->deletes, step->delete_count, step->inserts, step->insert_count, &origin);
+    run_record(run, step->revision, 0, NULL, NULL, "done", note, -1);
+    free(note);
+    if (txn_commit(run->ledger, error) != 0)
+        return -1;
+    run_move_rows(run, step->deletes, step->delete_count, step->inserts, step->insert_count);
+    return 0;
+}
+
+/* Does that first; `first` is the plan's first step that runs something. */
+static int adopt_rows(struct run *run, const struct graph_plan *plan, size_t *first, struct error *error)
+{
+    int rc = 0;
+    for (*first = 0; rc == 0 && *first < plan->step_count && plan->steps[*first].adopts; (*first)++)
+        rc = adopt(run, &plan->steps[*first], error);
+    return rc;
+}
+
+/* How many of the plan's steps have run something; -1 on failure. */
 static int carry_out(lua_State *L, struct run *run, const struct tree *tree, const struct graph_plan *plan,
                      runner_event *event, void *data, struct error *error)
 {
-    int rc = 0;
-    size_t i;
-    for (i = 0; rc == 0 && i < plan->step_count; i++) {
+    size_t first, i;
+    int rc = adopt_rows(run, plan, &first, error);
+    for (i = first; rc == 0 && i < plan->step_count; i++) {
         const struct graph_step *step = &plan->steps[i];
         const struct script *script = tree_find(tree, step->revision);
         log_step(run, step, script);
@@ -185,7 +213,7 @@ static int carry_out(lua_State *L, struct run *run, const struct tree *tree, con
         rc = commit_single(run, error);
     steps_settle(run, event, data);
     steps_drop(run);
-    return rc == 0 ? (int)plan->step_count : -1;
+    return rc == 0 ? (int)(plan->step_count - first) : -1;
 }
 
 /* Stamping moves the rows and runs nothing: one transaction for all its steps. */

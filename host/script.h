@@ -16,6 +16,10 @@ struct script {
     size_t label_count;
     const char *const *depends;
     size_t depends_count;
+    const char *const *replaces; /* a baseline: the ids that it stands for, and the heads among them */
+    size_t replaces_count;
+    const char *const *replaced_heads;
+    size_t replaced_head_count;
     const char *message;         /* first paragraph of the comment, on one line; "" if there is none */
     const char *doc;             /* the whole comment */
     const char *create_date;     /* as written there; null: not said */

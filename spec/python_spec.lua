@@ -161,7 +161,8 @@ describe("a tree in both languages", function()
   end
   local function lua(id, down)
     return helper.revision { revision = id, down = down, message = id .. ", in Lua",
-      upgrade = ("op.execute('CREATE TABLE %s (id int)')"):format(id), downgrade = ("op.execute('DROP TABLE %s')"):format(id) }
+      upgrade = ("op.execute('CREATE TABLE %s (id int)')"):format(id),
+      downgrade = ("op.execute('DROP TABLE %s')"):format(id) }
   end
 
   it("takes the Lua file of a revision that is there in both, whose header may say something else", function()
@@ -177,7 +178,8 @@ describe("a tree in both languages", function()
     local folder = project({ ["a.py"] = python "a", ["b.lua"] = lua("b", "a"), ["x.lua"] = lua "x" }, { database = db })
     local result = run(folder, "upgrade heads")
     assert.equal(2, result.code)
-    assert.matches("FAILED: versions/a.py is written in Python, which dmlua never runs; nothing was run", result.err, 1, true)
+    assert.matches("FAILED: versions/a.py is written in Python, which dmlua never runs; nothing was run",
+      result.err, 1, true)
     for _, way in ipairs { 'port it: a file with revision = "a" in Lua beside it takes its place', "alembic upgrade a",
       "dmlua stamp a" } do
       assert.matches(way, result.err, 1, true)

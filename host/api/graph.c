@@ -146,6 +146,17 @@ static int graph_lua_current(lua_State *L)
     return answer_push_list(L, graph, answer);
 }
 
+/* graph:rows(rows) → the same, with a baseline in the place of those that it replaces */
+static int graph_lua_rows(lua_State *L)
+{
+    const struct graph *graph = graph_check(L, 1);
+    struct texts rows = texts_push(L, 2, "rows");
+    struct answer *answer = answer_push(L);
+    if (graph_rows(graph, rows.at, rows.count, &answer->list, &answer->error) != 0)
+        return answer_raise(L, answer);
+    return answer_push_list(L, graph, answer);
+}
+
 static int graph_lua_history(lua_State *L)
 {
     const struct graph *graph = graph_check(L, 1);
@@ -177,7 +188,8 @@ static int graph_lua_count(lua_State *L)
 static const luaL_Reg graph_methods[] = {
     {"plan", graph_lua_plan},       {"heads", graph_lua_heads},       {"bases", graph_lua_bases},
     {"order", graph_lua_order},     {"resolve", graph_lua_resolve},   {"current", graph_lua_current},
-    {"history", graph_lua_history}, {"describe", graph_lua_describe}, {NULL, NULL},
+    {"history", graph_lua_history}, {"describe", graph_lua_describe}, {"rows", graph_lua_rows},
+    {NULL, NULL},
 };
 
 static const luaL_Reg graph_metamethods[] = {{"__gc", graph_close}, {"__len", graph_lua_count}, {NULL, NULL}};

@@ -97,6 +97,14 @@ void revision_add(lua_State *L, struct graph *graph, struct answer *answer)
     texts = texts_push(L, -1, "depends_on");
     source.depends = texts.at;
     source.depends_count = texts.count;
+    lua_getfield(L, table, "replaces");
+    texts = texts_push(L, -1, "replaces");
+    source.replaces = texts.at;
+    source.replaces_count = texts.count;
+    lua_getfield(L, table, "replaced_heads");
+    texts = texts_push(L, -1, "replaced_heads");
+    source.replaced_heads = texts.at;
+    source.replaced_head_count = texts.count;
     if (graph_add(graph, &source, &answer->error) != 0)
         answer_raise(L, answer);
     lua_settop(L, table);
@@ -151,7 +159,7 @@ void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
     lua_createtable(L, 0, 2);
     lua_createtable(L, (int)plan->step_count, 0);
     for (i = 0; i < plan->step_count; i++) {
-        push_step(L, &plan->steps[i], stamp ? "stamp" : plan->steps[i].up ? "upgrade" : "downgrade");
+        push_step(L, &plan->steps[i], stamp || plan->steps[i].adopts ? "stamp" : plan->steps[i].up ? "upgrade" : "downgrade");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "steps");

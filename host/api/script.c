@@ -88,6 +88,18 @@ static void put_list(lua_State *L, const char *name, const char *const *list, si
     lua_setfield(L, -2, name);
 }
 
+/* [-0, +0] The table at the top gets the list, be it empty. */
+static void put_ids(lua_State *L, const char *name, const char *const *list, size_t count)
+{
+    size_t i;
+    lua_createtable(L, (int)count, 0);
+    for (i = 0; i < count; i++) {
+        lua_pushstring(L, list[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
 static void put_text(lua_State *L, const char *name, const char *text)
 {
     lua_pushstring(L, text);
@@ -108,6 +120,8 @@ static void push_script(lua_State *L, const struct script *script)
     put_list(L, "down_revision", script->down, script->down_count);
     put_list(L, "branch_labels", script->labels, script->label_count);
     put_list(L, "depends_on", script->depends, script->depends_count);
+    put_ids(L, "replaces", script->replaces, script->replaces_count);
+    put_ids(L, "replaced_heads", script->replaced_heads, script->replaced_head_count);
     put_text(L, "message", script->message);
     put_text(L, "doc", script->doc);
     put_text(L, "create_date", script->create_date);
@@ -117,8 +131,8 @@ static void push_script(lua_State *L, const struct script *script)
     put_flag(L, "has_downgrade", script->has_downgrade);
 }
 
-/* tree:revisions() → list of {revision, down_revision, branch_labels, depends_on, message, doc, create_date,
-   path, sha256, has_upgrade, has_downgrade}, in load order */
+/* tree:revisions() → list of {revision, down_revision, branch_labels, depends_on, replaces, replaced_heads,
+   message, doc, create_date, path, sha256, has_upgrade, has_downgrade}, in load order */
 static int tree_method_revisions(lua_State *L)
 {
     struct tree *tree = tree_check(L, 1);

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bindings/pq.h"
 #include "host/api/api.h"
 #include "host/api/session.h"
+#include "host/api/session_types.h"
 #include "host/changed.h"
 #include "host/config.h"
 #include "host/ledger.h"
@@ -16,17 +16,7 @@
 #define SESSION_TYPE "dmlua.engine.session"
 #define WORK_TYPE "dmlua.engine.work"
 
-/* A connection for a verb. Its user value 1 keeps the config alive. */
-struct session {
-    struct db *db;
-    struct ledger ledger;
-    const struct config *config;
-    bool ready; /* the server has answered */
-};
-
-/* The session at argument 1, connected: the first use waits for the server. Raises when there is none, or when the role
-   cannot work there. */
-static struct session *check_session(lua_State *L)
+struct session *session_check(lua_State *L)
 {
     struct session *session = luaL_checkudata(L, 1, SESSION_TYPE);
     struct error error = {0};
@@ -71,19 +61,9 @@ int session_connect(lua_State *L)
 /* describe(): "user@host:port/database" */
 static int session_describe(lua_State *L)
 {
-    lua_pushstring(L, db_shown(check_session(L)->db));
+    lua_pushstring(L, db_shown(session_check(L)->db));
     return 1;
 }
-
-/* What a call holds that the collector must free if something raises. */
-struct work {
-    struct standing at;
-    struct run run;
-    struct graph_plan plan;
-    struct changed *changed;
-    PGresult *result;
-    bool has_run;
-};
 
 static int work_close(lua_State *L)
 {
@@ -94,11 +74,12 @@ static int work_close(lua_State *L)
     graph_plan_free(&work->plan);
     free(work->changed);
     PQclear(work->result);
+    free(work->text);
     memset(work, 0, sizeof *work);
     return 0;
 }
 
-static struct work *push_work(lua_State *L)
+struct work *work_push(lua_State *L)
 {
     struct work *work = lua_newuserdatauv(L, sizeof *work, 0);
     memset(work, 0, sizeof *work);
@@ -171,10 +152,10 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
    what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads only. */
 static int session_current(lua_State *L)
 {
-    struct session *session = check_session(L);
+    struct session *session = session_check(L);
     const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check(L, 2);
     struct error error = {0};
-    struct work *work = push_work(L);
+    struct work *work = work_push(L);
     size_t changed_count = 0;
     if (standing_read(&session->ledger, &work->at, &error) != 0)
         return state_raise(L, &error);
@@ -265,7 +246,7 @@ static const char **read_targets(lua_State *L, int index, size_t *count)
 /* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards}. */
 static int run_command(lua_State *L, const char *kind, unsigned command)
 {
-    struct session *session = check_session(L);
+    struct session *session = session_check(L);
     struct tree *tree = tree_check(L, 2);
     struct error error = {0};
     struct run_options options;
@@ -281,7 +262,7 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
         events.function = lua_gettop(L);
     if (lua_istable(L, 4) && option_flag(L, 4, "purge"))
         command |= GRAPH_PURGE;
-    work = push_work(L);
+    work = work_push(L);
     run_open(&work->run, &session->ledger, session->config, kind, &options);
     work->has_run = true;
     steps = runner_run(L, &work->run, tree, command, targets, count, &work->plan, tell_event, &events, &error);
@@ -316,14 +297,14 @@ static int session_stamp(lua_State *L)
    column, nil for any} */
 static int session_ensure_version(lua_State *L)
 {
-    struct session *session = check_session(L);
+    struct session *session = session_check(L);
     struct error error = {0};
     struct run_options options;
     struct version_table table;
     struct work *work;
     luaL_checktype(L, 2, LUA_TTABLE);
     options = read_options(L, 2);
-    work = push_work(L);
+    work = work_push(L);
     run_open(&work->run, &session->ledger, session->config, "ensure_version", &options);
     work->has_run = true;
     if (version_table_ensure(&work->run, option_flag(L, 2, "widen"), &table, &error) != 0)
@@ -342,39 +323,11 @@ static int session_ensure_version(lua_State *L)
     return 1;
 }
 
-/* log{limit = n}: the ledger, newest first; a row is a table by column name. Reads only. */
-static int session_log(lua_State *L)
-{
-    struct session *session = check_session(L);
-    struct error error = {0};
-    char limit[24] = "100";
-    const char *value = limit;
-    struct work *work;
-    if (lua_istable(L, 2) && lua_getfield(L, 2, "limit") == LUA_TNUMBER)
-        lua_pop(L, 1), lua_getfield(L, 2, "limit"), snprintf(limit, sizeof limit, "%lld", (long long)lua_tointeger(L, -1));
-    work = push_work(L);
-    if (!session->ledger.has_tables) {
-        lua_newtable(L);
-        return 1;
-    }
-    work->result = ledger_query(
-        &session->ledger,
-        "SELECT id, CAST(run_id AS text) AS run, kind AS direction, what AS revision, part, service, environment, tenant, outcome,"
-        " pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS started,"
-        " CAST(extract(epoch FROM duration) * 1000 AS bigint) AS duration_ms, who, client, rows, sha256, reason, note"
-        " FROM {s}.dmlua_ledger ORDER BY id DESC LIMIT CAST($1 AS bigint)",
-        1, &value, &error);
-    if (work->result == NULL)
-        return state_raise(L, &error);
-    pq_pushresult(L, work->result);
-    lua_getfield(L, -1, "rows");
-    return 1;
-}
-
 static const luaL_Reg methods[] = {
     {"describe", session_describe},   {"current", session_current}, {"upgrade", session_upgrade},
     {"downgrade", session_downgrade}, {"stamp", session_stamp},     {"log", session_log},
     {"ensure_version", session_ensure_version},
+    {"dump", session_dump},
     {"close", session_close},         {NULL, NULL},
 };
 static const luaL_Reg metamethods[] = {{"__gc", session_close}, {"__close", session_close}, {NULL, NULL}};

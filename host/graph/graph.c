@@ -32,6 +32,7 @@ void graph_free(struct graph *graph)
     free(graph->table);
     free(graph->doubles);
     free(graph->order);
+    free(graph->replaced);
     labels_free(graph->labels);
     free(graph);
 }
@@ -82,6 +83,10 @@ static void node_fill(struct graph *graph, struct node *node, const struct graph
     node->label_count = (uint32_t)source->label_count;
     node->depends = copy_names(graph, source->depends, source->depends_count);
     node->depends_count = (uint32_t)source->depends_count;
+    node->replaces = copy_names(graph, source->replaces, source->replaces_count);
+    node->replaces_count = (uint32_t)source->replaces_count;
+    node->replaced_heads = copy_names(graph, source->replaced_heads, source->replaced_head_count);
+    node->replaced_head_count = (uint32_t)source->replaced_head_count;
 }
 
 int graph_add(struct graph *graph, const struct graph_source *source, struct graph_error *error)
@@ -104,7 +109,9 @@ int graph_add(struct graph *graph, const struct graph_source *source, struct gra
 
 int graph_finish(struct graph *graph, struct graph_error *error)
 {
-    return graph_link(graph, error) != 0 ? -1 : graph_check_cycles(graph, error);
+    if (replaced_collect(graph, error) != 0 || graph_link(graph, error) != 0)
+        return -1;
+    return graph_check_cycles(graph, error);
 }
 
 size_t graph_count(const struct graph *graph)

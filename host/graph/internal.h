@@ -33,6 +33,8 @@ struct node {
     const char *id, *path, *message;
     const char *const *down, *const *labels, *const *depends;
     uint32_t down_count, label_count, depends_count;
+    const char *const *replaces, *const *replaced_heads;
+    uint32_t replaces_count, replaced_head_count;
 };
 
 struct name {
@@ -69,7 +71,11 @@ struct graph {
     struct links needs, needed_by; /* by down_revision and depends_on */
     uint32_t *order;               /* parents and dependencies first */
     struct labels *labels;
+    struct replaced *replaced; /* sorted by id */
+    size_t replaced_count;
 };
+
+struct set;
 
 /* names.c */
 bool name_put(struct graph *graph, const char *text, uint32_t node, bool label); /* false: taken already */
@@ -81,6 +87,20 @@ void name_suggest(const struct graph *graph, const char *wanted, struct text *te
 int graph_link(struct graph *graph, struct graph_error *error);
 int graph_check_cycles(struct graph *graph, struct graph_error *error);      /* fills graph->order */
 void node_show(const struct graph *graph, uint32_t node, struct text *text); /* "id (path)" */
+
+/* replaced.c: an id that is no longer in the graph, because a baseline stands for it. */
+struct replaced {
+    const char *id;
+    uint32_t node; /* the baseline */
+    bool head;     /* nothing that is replaced came after it */
+    bool last;     /* … and it is the only such one: whoever has it has all that is replaced */
+};
+int replaced_collect(struct graph *graph, struct graph_error *error); /* a part of graph_finish */
+const struct replaced *replaced_find(const struct graph *graph, const char *id);
+/* Adds to `set` the baselines for which all heads that they replace are among the rows, unless another row has them
+   already; refuses rows from the middle of what is replaced. */
+int replaced_rows(const struct graph *graph, const char *const *rows, size_t count, struct set *set,
+                  struct graph_error *error);
 
 /* labels.c: the branch names of every revision, found when they are first asked for. */
 struct label_set {
@@ -192,6 +212,9 @@ struct graph_step *plan_add(struct planning *planning, const char *revision, boo
 void plan_delete(struct planning *planning, struct graph_step *step, uint32_t node);
 void plan_insert(struct planning *planning, struct graph_step *step, uint32_t node);
 const char *plan_join(struct planning *planning, const char *const *names, size_t count);
+
+/* replaced.c: the steps that make rows which are replaced the baseline's own, before any other. */
+void plan_adopt(struct planning *planning, const struct set *rows, const char *const *names, size_t count);
 
 /* upgrade.c, downgrade.c, stamp.c */
 int plan_upgrade(struct planning *planning, const char *const *targets, size_t count, const struct set *rows,

@@ -77,11 +77,16 @@ struct faults {
 
 static void add_missing(const struct graph *graph, uint32_t n, const char *wanted, struct faults *faults)
 {
+    const struct replaced *replaced = replaced_find(graph, wanted);
     text_add(&faults->missing, "%sRevision %s referenced from ", faults->missing.length > 0 ? "\n" : "",
              wanted);
     node_show(graph, n, &faults->missing);
     text_add(&faults->missing, " is not present");
-    if (faults->suggestions.length == 0)
+    if (replaced != NULL) {
+        text_add(&faults->missing, ": it is one of those that ");
+        node_show(graph, replaced->node, &faults->missing);
+        text_add(&faults->missing, " replaces, and not the only head of them");
+    } else if (faults->suggestions.length == 0)
         name_suggest(graph, wanted, &faults->suggestions);
 }
 
@@ -91,6 +96,18 @@ static void add_loop(const struct graph *graph, uint32_t n, struct loops *loops)
     text_add(&loops->lines, "\n  ");
     node_show(graph, n, &loops->lines);
     text_add(&loops->lines, " names itself");
+}
+
+/* The revision of this name; or the baseline that has taken its place, if whoever has the one has all of the other. */
+static bool find_named(const struct graph *graph, const char *text, bool depends, uint32_t *node)
+{
+    const struct name *name = name_find(graph, text);
+    const struct replaced *replaced = name == NULL ? replaced_find(graph, text) : NULL;
+    if (name != NULL)
+        *node = name->node;
+    if (replaced != NULL)
+        *node = replaced->node;
+    return replaced != NULL ? replaced->last : name != NULL && (depends || !name->label);
 }
 
 /* Writes the nodes that n names to `items`, each once, and says how many. `faults` may be null: told already.
@@ -103,12 +120,12 @@ static uint32_t resolve_names(const struct graph *graph, uint32_t n, bool depend
     uint32_t count = depends ? node->depends_count : node->down_count;
     uint32_t i, written = 0;
     for (i = 0; i < count; i++) {
-        const struct name *name = name_find(graph, names[i]);
-        bool found = name != NULL && (depends || !name->label);
-        if (found && name->node != n && last[name->node] != n + 1) {
-            last[name->node] = n + 1;
-            items[written++] = name->node;
-        } else if (faults != NULL && found && name->node == n) {
+        uint32_t other;
+        bool found = find_named(graph, names[i], depends, &other);
+        if (found && other != n && last[other] != n + 1) {
+            last[other] = n + 1;
+            items[written++] = other;
+        } else if (faults != NULL && found && other == n) {
             add_loop(graph, n, depends ? &faults->depends : &faults->down);
         } else if (faults != NULL && !found) {
             add_missing(graph, n, names[i], faults);

@@ -81,6 +81,19 @@ int graph_current(const struct graph *graph, const char *const *rows, size_t row
     return result;
 }
 
+int graph_rows(const struct graph *graph, const char *const *rows, size_t row_count, struct graph_list *list,
+               struct graph_error *error)
+{
+    struct set present;
+    int result;
+    set_open(&present, graph);
+    result = resolve_rows(graph, rows, row_count, &present, error);
+    set_list(&present, list);
+    if (result != 0)
+        graph_list_free(list);
+    return result;
+}
+
 /* LABEL@ keeps to the ends that lie on that branch. */
 static int keep_labelled(const struct graph *graph, const struct identifier *id, struct set *ends,
                          struct graph_error *error)

@@ -155,6 +155,8 @@ int graph_plan(const struct graph *graph, unsigned command, const char *const *t
         result = refuse_ranges(command, targets, target_count, error);
     if (result == 0 && !offline && !purge)
         result = resolve_rows(graph, rows, row_count, &present, error);
+    if (result == 0 && !offline && !purge)
+        plan_adopt(&planning, &present, rows, row_count);
     if (result == 0)
         result = run_command(&planning, command, offline ? ends : targets, target_count, &present, rows,
                              purge && !offline ? row_count : 0, error);

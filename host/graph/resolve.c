@@ -75,8 +75,11 @@ int resolve_name(const struct graph *graph, const char *text, const struct branc
                  struct graph_error *error)
 {
     const struct name *name = name_find(graph, text);
+    const struct replaced *replaced = name == NULL ? replaced_find(graph, text) : NULL;
     struct matches matches = {.count = 0};
-    if (name == NULL) {
+    if (name == NULL && replaced != NULL) {
+        name = name_find(graph, graph->nodes[replaced->node].id);
+    } else if (name == NULL) {
         find_matches(graph, text, branch, &matches);
         if (matches.count == 0)
             return fail_unknown(graph, text, error);

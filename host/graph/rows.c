@@ -22,18 +22,23 @@ int resolve_rows(const struct graph *graph, const char *const *rows, size_t coun
                  struct graph_error *error)
 {
     struct text unknown = {0};
-    size_t i, unknown_count = 0;
+    size_t i, unknown_count = 0, replaced_count = 0;
+    int result = 0;
     for (i = 0; i < count; i++) {
         const struct name *name = name_find(graph, rows[i]);
         if (name != NULL && !name->label)
             set_add(set, name->node);
+        else if (replaced_find(graph, rows[i]) != NULL)
+            replaced_count++;
         else
             text_add(&unknown, "%s%s", unknown_count++ > 0 ? "', '" : "", rows[i]);
     }
     if (unknown_count > 0)
-        fail_rows(&unknown, unknown_count, error);
+        result = fail_rows(&unknown, unknown_count, error);
+    else if (replaced_count > 0)
+        result = replaced_rows(graph, rows, count, set, error);
     free(unknown.at);
-    return unknown_count > 0 ? -1 : 0;
+    return result;
 }
 
 /* Of a set that is known to overlap: names one revision, and the others of the set that it comes after. */

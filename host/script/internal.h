@@ -34,8 +34,8 @@ int tree_finish(struct tree *tree, struct error *error);
 void tree_free(struct tree *tree);
 void script_free(struct script *script);
 
-/* settle.c: leaves the files out that another one stands for: of a revision in Lua and in Python, the latter. An
-   error when a Python file that is left cannot be read. */
+/* settle.c: leaves the files out that another one stands for: of a revision in Lua and in Python, the latter, and
+   what a baseline replaces. An error when a Python file that is left cannot be read. */
 int tree_settle(struct tree *tree, struct error *error);
 
 /* [-1, +0] The header of a Python file, whose text is at the top; 1 is the module dmlua.script. Raises. */

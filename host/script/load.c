@@ -9,7 +9,7 @@
 #include "host/trace.h"
 
 static const char *const header_names[] = {"revision",   "down_revision", "branch_labels",
-                                           "depends_on", "upgrade",       "downgrade"};
+                                           "depends_on", "replaces", "upgrade", "downgrade"};
 enum { NAMES = sizeof header_names / sizeof *header_names };
 
 /* The main function whose locals are looked at when it returns. */
@@ -123,6 +123,8 @@ void script_free(struct script *script)
     free_list(script->down, script->down_count);
     free_list(script->labels, script->label_count);
     free_list(script->depends, script->depends_count);
+    free_list(script->replaces, script->replaces_count);
+    free_list(script->replaced_heads, script->replaced_head_count);
     free((void *)script->revision);
     free((void *)script->message);
     free((void *)script->doc);
@@ -141,6 +143,8 @@ static void take_header(lua_State *L, struct script *script)
     script->down = copy_list(L, "down", &script->down_count);
     script->labels = copy_list(L, "labels", &script->label_count);
     script->depends = copy_list(L, "depends", &script->depends_count);
+    script->replaces = copy_list(L, "replaces", &script->replaces_count);
+    script->replaced_heads = copy_list(L, "replaced_heads", &script->replaced_head_count);
     script->has_upgrade = read_flag(L, "has_upgrade");
     script->has_downgrade = read_flag(L, "has_downgrade");
     lua_pop(L, 1);

@@ -126,6 +126,10 @@ static int add_script(struct graph *graph, const struct script *script, struct e
         .depends_count = script->depends_count,
         .path = script->path,
         .message = script->message,
+        .replaces = script->replaces,
+        .replaces_count = script->replaces_count,
+        .replaced_heads = script->replaced_heads,
+        .replaced_head_count = script->replaced_head_count,
     };
     if (graph_add(graph, &source, &failure) == 0)
         return 0;

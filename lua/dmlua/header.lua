@@ -4,7 +4,7 @@ local errors = require "dmlua.errors"
 
 local M = {}
 
-local fields = { "revision", "down_revision", "branch_labels", "depends_on" }
+local fields = { "revision", "down_revision", "branch_labels", "depends_on", "replaces" }
 local entries = { "upgrade", "downgrade" }
 local longest = 255 -- characters of an id; a longer one is surely a mistake
 
@@ -25,7 +25,8 @@ local function line_of(text, name)
 end
 
 -- Alembic's four characters for ids; a label may hold "-" and "+" there. The others would break lines or lists.
-local illegal = { revision = "[@%-+:]", down_revision = "[@%-+:]", branch_labels = "[@:]", depends_on = "[@:]" }
+local illegal = { revision = "[@%-+:]", down_revision = "[@%-+:]", branch_labels = "[@:]", depends_on = "[@:]",
+  replaces = "[@%-+:]" }
 
 local function check_name(file, field, name)
   local line, way_out = line_of(file.text, field), "use letters, digits and '_'"
@@ -51,8 +52,7 @@ local function check_list(file, field, list)
 end
 
 -- nil, a string or a list of strings, as a list.
-local function read_list(file, field)
-  local value = rawget(file.env, field)
+local function read_list(file, field, value)
   if value == nil then return {} end
   local list = type(value) == "string" and { value } or value
   if type(list) ~= "table" then
@@ -71,6 +71,46 @@ local function read_list(file, field)
     seen[name], result[i] = true, name
   end
   return result
+end
+
+-- The ids without doubles.
+local function union(...)
+  local list, has = {}, {}
+  for _, ids in ipairs { ... } do
+    for _, id in ipairs(ids) do
+      if not has[id] then list[#list + 1] = id end
+      has[id] = true
+    end
+  end
+  return list
+end
+
+-- A baseline's `replaces = { heads = { "c" }, "a", "b" }`: all ids that it stands for, and the heads among them. A
+-- single id is the head.
+local function read_replaces(file)
+  local value = rawget(file.env, "replaces")
+  if type(value) ~= "table" or rawget(value, "heads") == nil then
+    local list = union(read_list(file, "replaces", value))
+    if #list < 2 then return list, list end
+    fail(file.path, line_of(file.text, "replaces"), 'write replaces = { heads = { "…" }, … }: a database that has the '
+      .. "heads has everything", "replaces has %d revisions and does not say which of them are the heads", #list)
+  end
+  local rest = {}
+  for key, id in next, value do
+    if key ~= "heads" then rest[key] = id end
+  end
+  local heads = union(read_list(file, "replaces", rawget(value, "heads")))
+  local list = union(heads, read_list(file, "replaces", rest))
+  if #heads == 0 and #list > 0 then
+    fail(file.path, line_of(file.text, "replaces"), nil, "replaces.heads is empty")
+  end
+  return list, heads
+end
+
+local function check_replaces(file, result)
+  for _, id in ipairs(result.replaces) do
+    if id == result.revision then fail(file.path, line_of(file.text, "replaces"), nil, "%s replaces itself", id) end
+  end
 end
 
 local function read_revision(file)
@@ -177,8 +217,8 @@ local is_entry = {}
 for _, name in ipairs(fields) do known[name] = true end
 for _, name in ipairs(entries) do known[name], is_entry[name] = true, true end
 
---- Reads and checks the header of a file whose top level has run: {revision, down, labels, depends (lists), message,
--- doc, create_date, has_upgrade, has_downgrade}. Raises usage errors.
+--- Reads and checks the header of a file whose top level has run: {revision, down, labels, depends, replaces,
+-- replaced_heads (lists), message, doc, create_date, has_upgrade, has_downgrade}. Raises usage errors.
 -- file: path, text, env (its globals), declared (the set of names it assigned), locals (header names that are local).
 function M.read(file)
   file.known, file.is_entry = known, is_entry
@@ -186,9 +226,11 @@ function M.read(file)
   check_misspelt(file)
   local result = M.comment(file.text)
   result.revision = read_revision(file)
-  result.down = read_list(file, "down_revision")
-  result.labels = read_list(file, "branch_labels")
-  result.depends = read_list(file, "depends_on")
+  result.down = read_list(file, "down_revision", rawget(file.env, "down_revision"))
+  result.labels = read_list(file, "branch_labels", rawget(file.env, "branch_labels"))
+  result.depends = read_list(file, "depends_on", rawget(file.env, "depends_on"))
+  result.replaces, result.replaced_heads = read_replaces(file)
+  check_replaces(file, result)
   check_entries(file)
   result.has_upgrade = rawget(file.env, "upgrade") ~= nil
   result.has_downgrade = rawget(file.env, "downgrade") ~= nil

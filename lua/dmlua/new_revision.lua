@@ -157,7 +157,7 @@ end
 
 -- A file that would break the tree is not written: a label that is used already, one that is another's identifier.
 local function check_tree(tree, new, path)
-  local revisions = tree:revisions()
+  local revisions = new.replaces and {} or tree:revisions() -- a baseline replaces them all
   revisions[#revisions + 1] = {
     revision = new.revision, down_revision = new.down_revision, branch_labels = new.branch_labels,
     depends_on = new.depends_on, message = new.message, path = shown(path),
@@ -200,8 +200,14 @@ function M.arguments(parser)
   parser:flag "--no-hooks":description "run no post-write hooks"
 end
 
+local function from_template(config, new)
+  local source, source_path = read_template(script_location(config))
+  return template.render(source, shown(source_path), new)
+end
+
 --- Writes the file, says so and runs the post-write hooks. `new`: message, rev_id (nil: chosen), version_path (nil: as
---- its parent), and the lists down_revision, branch_labels, depends_on. Returns the exit code.
+--- its parent), the lists down_revision, branch_labels, depends_on; of a baseline replaces, and text, a function that
+--- makes the file's text of `new` with its revision and create_date. Returns the exit code.
 function M.write(context, new)
   local config, now = context.config(), os.time()
   local hooks_read = context.options.no_hooks and {} or hooks.read(config)
@@ -213,8 +219,7 @@ function M.write(context, new)
   new.message = new.message or "empty message"
   local path = place(context, new, file_name.fill(config:get "file_template" or "%(rev)s_%(slug)s", fields) .. ".lua")
   check_tree(context.tree(), new, path)
-  local source, source_path = read_template(script_location(config))
-  local text = template.render(source, shown(source_path), new)
+  local text = new.text and new.text(new) or from_template(config, new)
   make_folder(path:match "^(.+)/")
   write_file(path, text)
   if not context.options.json then output.line(("Generating %s ...  done"):format(shown(path))) end

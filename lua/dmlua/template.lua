@@ -26,7 +26,8 @@ function downgrade()
 end
 ]]
 
-local function quoted(text)
+--- A text as a Lua literal.
+function M.quoted(text)
   return '"' .. text:gsub('[%c"\\]', function(c)
     return (c == '"' or c == "\\") and "\\" .. c or ("\\%03d"):format(c:byte())
   end) .. '"'
@@ -35,9 +36,9 @@ end
 -- nil, "a" or { "a", "b" }
 local function value_of(list)
   if not list or #list == 0 then return "nil" end
-  if #list == 1 then return quoted(list[1]) end
+  if #list == 1 then return M.quoted(list[1]) end
   local parts = {}
-  for i, text in ipairs(list) do parts[i] = quoted(text) end
+  for i, text in ipairs(list) do parts[i] = M.quoted(text) end
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
@@ -52,7 +53,7 @@ local function tokens_of(new)
     revision = new.revision,
     revises = table.concat(new.down_revision, ", "),
     create_date = new.create_date,
-    revision_value = quoted(new.revision),
+    revision_value = M.quoted(new.revision),
     down_revision_value = value_of(new.down_revision),
     branch_labels_value = value_of(new.branch_labels),
     depends_on_value = value_of(new.depends_on),

@@ -85,6 +85,7 @@ end
 
 local function check_heads(graph, rows)
   local heads = graph:heads(true)
+  rows = graph:rows(rows)
   local at, wanted = listing.set(rows), listing.set(heads)
   for _, id in ipairs(heads) do at[id] = nil end
   for _, id in ipairs(rows) do wanted[id] = nil end

@@ -1,0 +1,39 @@
+#ifndef DMLUA_API_SESSION_TYPES_H
+#define DMLUA_API_SESSION_TYPES_H
+
+#include <lua.h>
+
+#include "host/graph.h"
+#include "host/ledger.h"
+#include "host/run.h"
+
+/* A connection for a verb. Its user value 1 keeps the config alive. */
+struct session {
+    struct db *db;
+    struct ledger ledger;
+    const struct config *config;
+    bool ready; /* the server has answered */
+};
+
+/* The session at argument 1, connected: the first use waits for the server. Raises when there is none, or when the role
+   cannot work there. */
+struct session *session_check(lua_State *L);
+
+/* What a call holds that the collector must free if something raises. */
+struct work {
+    struct standing at;
+    struct run run;
+    struct graph_plan plan;
+    struct changed *changed;
+    PGresult *result;
+    char *text;
+    bool has_run;
+};
+/* [-0, +1] */
+struct work *work_push(lua_State *L);
+
+/* session_reads.c */
+int session_log(lua_State *L);
+int session_dump(lua_State *L);
+
+#endif
