@@ -170,6 +170,14 @@ describe("a step", function()
     assert.is_true(has(db, "public.two"))
   end)
 
+  it("is told what -x gave on the command line, before and behind the verb", function()
+    local folder = project(helper.database(), { [[
+      local x = context.get_x_argument({ as_dictionary = true })
+      assert(x.tenant == "a=b" and x.flag == "" and #context.get_x_argument() == 2) ]] })
+    local result = helper.dmlua("-x tenant=a=b upgrade head -x flag", { cwd = folder })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+  end)
+
   it("goes down as it went up", function()
     local db = helper.database()
     local folder = project(db, { { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("DROP TABLE one") ]] },

@@ -12,7 +12,7 @@
 
 #define BOX_TYPE "dmlua.step"
 #define RESULT_TYPE "dmlua.step.result"
-static const char registry_key;
+static const char registry_key, x_key;
 
 struct box {
     struct step *step; /* null: the step is over */
@@ -310,6 +310,13 @@ static void push_settings(lua_State *L, const struct run *run)
     put(L, "schema", run->ledger->schema);
     lua_pushboolean(L, config_rls(run->config));
     lua_setfield(L, -2, "rls");
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &x_key);
+    lua_setfield(L, -2, "x");
+}
+
+void bind_keep_x(lua_State *L)
+{
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &x_key);
 }
 
 void bind_push(lua_State *L, struct step *step)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host/api/api.h"
+#include "host/api/bind.h"
 #include "host/api/session.h"
 #include "host/api/session_types.h"
 #include "host/changed.h"
@@ -260,6 +261,10 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     options = read_options(L, 4);
     if (lua_istable(L, 4) && lua_getfield(L, 4, "on_step") == LUA_TFUNCTION)
         events.function = lua_gettop(L);
+    if (lua_istable(L, 4)) {
+        lua_getfield(L, 4, "x");
+        bind_keep_x(L);
+    }
     if (lua_istable(L, 4) && option_flag(L, 4, "purge"))
         command |= GRAPH_PURGE;
     work = work_push(L);
@@ -276,7 +281,8 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     return 1;
 }
 
-/* upgrade(tree, targets, options); options: accept_changed, abandon, no_wait, lock_wait (seconds), reason, on_step. */
+/* upgrade(tree, targets, options); options: accept_changed, abandon, no_wait, lock_wait (seconds), reason, x
+   (list of texts), on_step. */
 static int session_upgrade(lua_State *L)
 {
     return run_command(L, "upgrade", GRAPH_UPGRADE);

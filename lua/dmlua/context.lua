@@ -37,6 +37,19 @@ function M.new(step)
   --- Are statements written down (--sql), and not executed?
   function context.is_offline_mode() return bind.offline == true end
 
+  --- What -x gave on the command line: a list of texts, or with { as_dictionary = true } a table by what stands before
+  --- the first "="; "" where there is none. Alembic's EnvironmentContext.get_x_argument.
+  function context.get_x_argument(...)
+    local given = arguments.read("context.get_x_argument", { options = { as_dictionary = "boolean" } }, ...)
+    local list, by_key = {}, {}
+    for i, text in ipairs(bind.settings.x or {}) do
+      local key, value = text:match "^([^=]*)=(.*)$"
+      list[i] = text
+      by_key[key or text] = value or ""
+    end
+    return given.as_dictionary and by_key or list
+  end
+
   --- Wall seconds since the step began, once all that was sent before is done.
   function context.elapsed() return bind:elapsed() end
 

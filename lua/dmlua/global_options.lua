@@ -10,7 +10,7 @@ local options = {
   { "--service", "NAME", "one of the services of the configuration (also SERVICE_TYPE)" },
   { "--env", "NAME", "environment: development, staging, production (also DMLUA_ENV)" },
   { "--url", "URL", "database: a libpq URI or conninfo, or local: (also DATABASE_URL)" },
-  { "-x", "KEY=VALUE", "a value for the migration files", refused = "no migration file can read such values yet" },
+  { "-x", "KEY=VALUE", "a value for the migration files, which read it with context.get_x_argument", repeated = true },
   { "--reason", "TEXT", "why this is done; the ledger keeps it" },
   { "-q --quiet", nil, "no log lines but warnings and errors" },
   { "-v --verbose", nil, "say more" },
@@ -100,9 +100,7 @@ function M.add(parser)
   for _, option in ipairs(options) do
     local added = option[2] and parser:option(option[1]):argname(option[2]) or parser:flag(option[1])
     group[#group + 1] = added:description(option[3])
-    if option.refused then
-      added:hidden(true):action(function() errors.usage("%s is not there yet: %s", option[1], option.refused) end)
-    end
+    if option.repeated then added:count "*" end
   end
   parser:group("Global options", table.unpack(group))
 end

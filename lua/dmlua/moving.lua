@@ -48,6 +48,7 @@ local function engine_options(options, tree)
   if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
   return {
     purge = options.purge,
+    x = options.x,
     accept_changed = options.accept_changed,
     abandon = options.abandon,
     lock_wait = options.lock_wait,
@@ -78,7 +79,7 @@ local function write_sql(context, method, targets)
   if options.json then errors.usage "--sql prints SQL: it does not go with --json" end
   if options.purge then errors.usage "Can't use --purge with --sql mode" end
   config:require_service()
-  write_script(options, require("dmlua.offline").text(config, context.tree(), method, targets))
+  write_script(options, require("dmlua.offline").text(config, context.tree(), method, targets, options.x))
   return 0
 end
 

@@ -152,9 +152,9 @@ local function write_step(writer, settings, tree, method, step)
   writer.close()
 end
 
-local function settings_of(config)
+local function settings_of(config, x)
   local settings = { service = config:service(), environment = config:environment(), rls = config:rls(),
-    isolation = config:get "isolation", schema = config:get "version_table_schema" }
+    isolation = config:get "isolation", x = x, schema = config:get "version_table_schema" }
   for _, key in ipairs { "tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", "tenants_query",
     "tenants_service" } do
     settings[key] = config:get(key)
@@ -176,9 +176,10 @@ local function starting_rows(graph, target)
   return graph:resolve(start)
 end
 
---- The script for `method` ("upgrade", "downgrade", "stamp") to the targets, the last of which may be START:END.
-function M.text(config, tree, method, targets)
-  local graph, settings = tree:graph(), settings_of(config)
+--- The script for `method` ("upgrade", "downgrade", "stamp") to the targets, the last of which may be START:END. `x`:
+--- what -x gave.
+function M.text(config, tree, method, targets, x)
+  local graph, settings = tree:graph(), settings_of(config, x)
   local plan = graph:plan(method, targets, {}, { sql = true })
   local writer = new_writer(settings)
   writer.rows = starting_rows(graph, targets[#targets])
