@@ -225,6 +225,9 @@ describe("history, show and plan of a database", function()
     local run = project()
     run "upgrade b1"
     assert.equal("b1 -> c1 (head), Third\na1 -> b1 (current), Second\n<base> -> a1, First\n", run("history -i").out)
+    assert.equal("* c1 (head) Third\n* b1 (current) Second\n* a1 (base) First\n", run("history --graph -i").out)
+    assert.matches('\n  "b1" [label="b1\\n(current)\\nSecond", style="filled", fillcolor="palegreen"];\n',
+      run("history --dot -i").out, 1, true)
     assert.equal("b1 -> c1 (head), Third\na1 -> b1, Second\n", run("history -r current:").out)
     assert.matches("^Rev: b1\n", run("show current").out)
     assert.equal("upgrade b1 -> c1, Third\n1 step; heads afterwards: c1\n", run("plan upgrade head").out)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host/config.h"
+#include "host/config/text.h"
 #include "host/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,6 +22,9 @@ static void ask(struct config *config)
     const struct config_row *rows;
     struct config_connection connection;
     struct error error = {0};
+    char **locations;
+    size_t count = config_version_locations(config, &locations);
+    text_list_free(locations, count);
     config_rows(config, &rows);
     if (config_connection(config, &connection, &error) == 0)
         config_connection_free(&connection);
