@@ -212,7 +212,7 @@ end
 function M.new(step, context)
   local doors = door.of(step)
   local execution = execute.new(step)
-  step.final, step.conventions = {}, conventions_of(step.bind.settings)
+  step.final, step.conventions = {}, step.bind and conventions_of(step.bind.settings)
   local op = { get_bind = execution.get_bind, execute = execution.execute, across_tenants = doors.across_tenants,
     get_context = context.get_context }
   add_directives(op, step, doors)
