@@ -130,6 +130,11 @@ int signal_fd(void)
     return ends[0];
 }
 
+void signal_awaited(void)
+{
+    set_timer(ITIMER_REAL, GRACE);
+}
+
 void signal_noticed(void)
 {
     set_timer(ITIMER_REAL, 0);

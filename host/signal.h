@@ -20,6 +20,8 @@ int signal_fd(void);
 /* The first signal starts a clock of three seconds, after which the watchdog cancels and leaves with 130.
    Whoever has seen signal_interrupted and goes on in an orderly way stops the clock with this. */
 void signal_noticed(void);
+/* Starts it again, for a call that might not come back. */
+void signal_awaited(void);
 
 /* What the watchdog calls before it leaves, to end the statement on the server: called from a signal handler,
    so only what is safe there (PQcancel is). Null: nothing. */

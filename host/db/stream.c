@@ -200,11 +200,12 @@ static void pass_interrupt(struct db *db)
     clock_gettime(CLOCK_MONOTONIC, &db->cancel_sent);
     if (!db->cancelled) {
         db->cancelled = true;
-        signal_noticed(); /* this wait ends by itself */
         db->cancelled_at = db->cancel_sent;
     }
+    signal_awaited(); /* PQcancel waits for a server that may not answer any more */
     if (db->cancel != NULL)
         PQcancel(db->cancel, reason, sizeof reason);
+    signal_noticed(); /* the wait for the statement ends by itself */
 }
 
 /* Waits until the socket has something to read, or takes more if `write`. */

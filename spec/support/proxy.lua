@@ -32,10 +32,10 @@ function M.start(options)
   for name, option in pairs { delay = "delay", cut_before = "cut-before", cut_after = "cut-after", at = "at" } do
     if options[name] then arguments[#arguments + 1] = ("%s=%s"):format(option, options[name]) end
   end
-  helper.start(arguments, { program = helper.build .. "/proxy" })
+  local process = helper.start(arguments, { program = helper.build .. "/proxy" })
   helper.eventually(function() return lfs.attributes(arguments[1]) end)
 
-  local proxy = {}
+  local proxy = { kill = process.kill } -- kill(signal): to the proxy itself
 
   function proxy.url(database, role)
     return ("postgresql://%s@/%s?host=%s"):format(role or "owner", database.name or database, folder)
