@@ -299,6 +299,8 @@ int ledger_create(struct ledger *ledger, const struct config *config, struct err
         if (strcmp(error->sqlstate, "42501") == 0)
             error_text(&error->hint, "GRANT CREATE, USAGE ON SCHEMA %s TO %s, or migrate as the role that owns the database",
                        ledger->schema, ledger->user);
+        if (strcmp(error->sqlstate, "3F000") == 0)
+            error_text(&error->hint, "CREATE SCHEMA \"%s\", or correct version_table_schema", ledger->schema);
         error_text(&error->state, "dmlua's own tables could not be made in schema \"%s\"; nothing was changed",
                    ledger->schema);
         return -1;

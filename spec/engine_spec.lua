@@ -96,6 +96,15 @@ describe("a step", function()
     assert.are.equal("", rows(db))
   end)
 
+  it("names the schema that is missing for dmlua's tables", function()
+    local db = helper.database()
+    local folder = helper.project { database = db, settings = { version_table_schema = "No Such" },
+      versions = { { revision = "aaaa" } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    says(result, 'hint: CREATE SCHEMA "No Such", or correct version_table_schema')
+  end)
+
   it("names the grant that is missing where the role may not make or use dmlua's tables", function()
     local db = helper.database()
     local folder = project(db, { "" })

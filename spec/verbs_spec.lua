@@ -105,6 +105,7 @@ describe("upgrade and downgrade", function()
     local run = project()
     run { "--reason", "ticket 42", "upgrade", "a1" }
     assert.equal("ticket 42", helper.value(database, "SELECT reason FROM dmlua_ledger"))
+    has(run({ "--reason", "\xff", "upgrade", "head" }, 2).err, "--reason is no UTF-8 text")
   end)
 end)
 

@@ -46,6 +46,7 @@ end
 
 local function engine_options(options, tree)
   if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
+  if options.reason and not utf8.len(options.reason) then errors.usage "--reason is no UTF-8 text" end
   return {
     purge = options.purge,
     x = options.x,
