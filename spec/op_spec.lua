@@ -1,4 +1,3 @@
-local signatures = require "dmlua.signatures"
 local step = require "spec.step"
 
 local function sql(script)
@@ -235,57 +234,6 @@ return { one = "SELECT 1 AS one" }
         assert.equal(mistake[2], step.error_of(step.recorder(), mistake[1]).message)
       end
     end)
-  end)
-
-  -- Every directive, from its signature.
-  describe("of every directive", function()
-    local all, names = {}, {}
-    for name, signature in pairs(signatures) do all["op." .. name] = signature end
-    for name, signature in pairs(require("dmlua.batch").signatures) do all["batch_op." .. name] = signature end
-    all["op.bulk_insert"] = require("dmlua.bulk").signature
-    for name in pairs(all) do names[#names + 1] = name end
-    table.sort(names)
-
-    -- A call with every argument that has to be there, and `options`.
-    local function call(name, count, options)
-      local given, examples = {}, {
-        name = '"x"', nameless = '"x"', names = '{ "a" }', columns = '{ "a" }', expression = '"a > 0"',
-        column = 'sa.Column("c", sa.Text)', constraint_type = '"check"', string_or_null = '"x"',
-        table_record = 'sa.table("t")', rows = "{}",
-      }
-      for i = 1, count or #all[name] do given[i] = assert(examples[all[name][i][2]]) end
-      given[#given + 1] = options
-      local text = ("%s(%s)"):format(name, table.concat(given, ", "))
-      if not name:find("^batch_op") then return text end
-      return ('op.batch_alter_table("t", function(batch_op) %s end)'):format(text)
-    end
-
-    for _, name in ipairs(names) do
-      local signature = all[name]
-
-      it(name .. " names an argument that is missing or of another type", function()
-        for i, parameter in ipairs(signature) do
-          if not parameter.optional then
-            local expected = ("%s: %s is missing"):format(name, parameter[1])
-            assert.truthy(failure(call(name, i - 1)):find(expected, 1, true), expected)
-          end
-          local text = call(name, i - 1, "print")
-          assert.truthy(failure(text):find(("%s: %s must be "):format(name, parameter[1]), 1, true), text)
-        end
-      end)
-
-      it(name .. " names an option that is misspelt or of another type", function()
-        for option, kind in pairs(signature.options) do
-          local message = failure(call(name, nil, ("{ %sx = true }"):format(option)))
-          local expected = ("%s: has no option '%sx' (did you mean '"):format(name, option)
-          assert.truthy(message:find(expected, 1, true), message)
-          if kind ~= "any" then
-            message = failure(call(name, nil, ("{ %s = print }"):format(option)))
-            assert.truthy(message:find(("%s: %s must be "):format(name, option), 1, true), message)
-          end
-        end
-      end)
-    end
   end)
 
   describe("with a mistake in it", function()

@@ -7,12 +7,12 @@ local record = require "dmlua.record"
 
 local M = {}
 
--- What only Python has use for is taken and has no effect.
-local options = {
+--- What an enumeration takes. What only Python has use for is taken and has no effect.
+M.signature = { list = "string", options = {
   name = "name", schema = "name", create_type = "boolean", native_enum = "boolean", create_constraint = "boolean",
   length = "integer", metadata = "any", values_callable = "any", validate_strings = "any", omit_aliases = "any",
   sort_key_function = "any",
-}
+} }
 
 local function longest(labels)
   local length = 1
@@ -31,7 +31,7 @@ end
 
 local function maker(full, checkfirst)
   return function(...)
-    local given = arguments.read(full, { list = "string", options = options }, ...)
+    local given = arguments.read(full, M.signature, ...)
     local labels = table.move(given, 1, #given, 1, {})
     if given.native_enum == false then return as_text(given, labels) end
     if not given.name then arguments.fail(full, "needs a name: { name = \"…\" } is the type's on PostgreSQL") end
@@ -55,13 +55,11 @@ end
 record.method("type", "create", sender("create", "create_enum_type"))
 record.method("type", "drop", sender("drop", "drop_enum_type"))
 
---- Adds sa.Enum, or postgresql.ENUM, to `into`.
+--- Adds sa.Enum, or postgresql.ENUM, to `into`; returns its name there.
 function M.define(into, prefix)
-  if prefix == "sa" then
-    into.Enum = maker("sa.Enum", false)
-  else
-    into.ENUM = maker("postgresql.ENUM", true)
-  end
+  local name = prefix == "sa" and "Enum" or "ENUM"
+  into[name] = maker(prefix .. "." .. name, prefix ~= "sa")
+  return name
 end
 
 return M

@@ -3,28 +3,22 @@
 local arguments = require "dmlua.arguments"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
+local signatures = require "dmlua.signatures_sa"
 local target_of = require "dmlua.target"
 local types = require "dmlua.types"
 
 local M = {}
 types.generic(M)
 
+local function read(name, ...)
+  return arguments.read("sa." .. name, signatures[name], ...)
+end
+
 arguments.kind("column_item", function(value)
   local kind = record.kind(value)
   if kind == "foreign_key" or kind == "check" or kind == "identity" or kind == "computed" then return value end
   return nil, "sa.ForeignKey, sa.CheckConstraint, sa.Identity or sa.Computed"
 end)
-
--- Accepted because ported files carry them; they are Python's business and change nothing here.
-local client_side = { default = "any", onupdate = "any", info = "any", key = "any", doc = "any" }
-
-local column = {
-  { "name", "name" }, { "type", "type" },
-  list = "column_item",
-  options = { nullable = "boolean", primary_key = "boolean", server_default = "default", index = "boolean",
-    unique = "boolean", comment = "string", autoincrement = "autoincrement" },
-}
-for name, kind in pairs(client_side) do column.options[name] = kind end
 
 local function by_kind(items)
   local sorted = { foreign_key = {}, check = {}, identity = {}, computed = {} }
@@ -54,14 +48,14 @@ end
 
 --- Column(name, type, [ForeignKey…], options)
 function M.Column(...)
-  local given = arguments.read("sa.Column", column, ...)
+  local given = read("Column", ...)
   local items = by_kind(given)
   local identity, computed = generated(given, items)
   local nullable = given.nullable
   if nullable == nil then nullable = not given.primary_key and not identity end
   local ignored
-  for name in pairs(client_side) do
-    if (name == "default" or name == "onupdate") and given[name] ~= nil then ignored = name end
+  for _, name in ipairs { "onupdate", "default" } do
+    if given[name] ~= nil then ignored = name end
   end
   local default
   if not identity and not computed then default = given.server_default end
@@ -73,21 +67,9 @@ function M.Column(...)
   }
 end
 
-local rules = {
-  ondelete = "action", onupdate = "action", deferrable = "boolean", initially = "initially", match = "match",
-}
-
-local function with(options, more)
-  local all = {}
-  for name, kind in pairs(options) do all[name] = kind end
-  for name, kind in pairs(more) do all[name] = kind end
-  return all
-end
-
 --- ForeignKey("table.column", options): of one column.
 function M.ForeignKey(...)
-  local given = arguments.read("sa.ForeignKey", { { "column", "name" },
-    options = with(rules, { name = "name", postgresql_not_valid = "boolean", use_alter = "any" }) }, ...)
+  local given = read("ForeignKey", ...)
   given.kind = "foreign_key"
   given.referent_schema, given.referent, given.remote = target_of("sa.ForeignKey", given.column)
   return record.new(given)
@@ -95,18 +77,14 @@ end
 
 --- PrimaryKeyConstraint("column"…, options)
 function M.PrimaryKeyConstraint(...)
-  local given = arguments.read("sa.PrimaryKeyConstraint", { list = "name",
-    options = { name = "name", deferrable = "boolean", initially = "initially" } }, ...)
+  local given = read("PrimaryKeyConstraint", ...)
   given.kind, given.columns = "primary_key", table.move(given, 1, #given, 1, {})
   return record.new(given)
 end
 
 --- UniqueConstraint("column"…, options)
 function M.UniqueConstraint(...)
-  local given = arguments.read("sa.UniqueConstraint", { list = "name", options = {
-    name = "name", deferrable = "boolean", initially = "initially", postgresql_nulls_not_distinct = "boolean",
-    postgresql_include = "names",
-  } }, ...)
+  local given = read("UniqueConstraint", ...)
   given.kind, given.columns = "unique", table.move(given, 1, #given, 1, {})
   if #given.columns == 0 then arguments.fail("sa.UniqueConstraint", "names no column") end
   return record.new(given)
@@ -114,9 +92,7 @@ end
 
 --- CheckConstraint("condition", options)
 function M.CheckConstraint(...)
-  local given = arguments.read("sa.CheckConstraint", { { "sqltext", "expression" }, options = {
-    name = "name", deferrable = "boolean", initially = "initially", postgresql_not_valid = "boolean",
-  } }, ...)
+  local given = read("CheckConstraint", ...)
   given.kind, given.condition = "check", given.sqltext
   return record.new(given)
 end
@@ -124,8 +100,7 @@ end
 --- ForeignKeyConstraint({"column"…}, {"table.column"…}, options)
 function M.ForeignKeyConstraint(...)
   local directive = "sa.ForeignKeyConstraint"
-  local given = arguments.read(directive, { { "columns", "names" }, { "refcolumns", "names" },
-    options = with(rules, { name = "name", postgresql_not_valid = "boolean", use_alter = "any" }) }, ...)
+  local given = read("ForeignKeyConstraint", ...)
   if #given.columns ~= #given.refcolumns then
     arguments.fail(directive, "has %d columns and %d they refer to", #given.columns, #given.refcolumns)
   end
@@ -140,23 +115,16 @@ function M.ForeignKeyConstraint(...)
   return record.new(given)
 end
 
-local identity_options = {
-  on_null = "any", start = "number", increment = "number", minvalue = "number", maxvalue = "number",
-  nominvalue = "boolean", nomaxvalue = "boolean", cycle = "boolean", cache = "integer", order = "any",
-}
-
 --- Identity(options): GENERATED … AS IDENTITY.
 function M.Identity(...)
-  local signature = { { "always", "boolean", optional = true }, options = identity_options }
-  local given = arguments.read("sa.Identity", signature, ...)
+  local given = read("Identity", ...)
   given.kind = "identity"
   return record.new(given)
 end
 
 --- Computed("expression", options): GENERATED ALWAYS AS (…) STORED.
 function M.Computed(...)
-  local signature = { { "sqltext", "expression" }, options = { persisted = "boolean" } }
-  local given = arguments.read("sa.Computed", signature, ...)
+  local given = read("Computed", ...)
   if given.persisted == false then arguments.fail("sa.Computed", "PostgreSQL stores what it computes (persisted)") end
   given.kind = "computed"
   return record.new(given)
@@ -164,15 +132,14 @@ end
 
 --- text("…"): SQL as it stands.
 function M.text(...)
-  local given = arguments.read("sa.text", { { "text", "string" } }, ...)
+  local given = read("text", ...)
   return record.new { kind = "text", text = given.text }
 end
 M.literal_column = M.text
 
 --- bindparam(key, value, {type_}): a parameter's value, or its type alone.
 function M.bindparam(...)
-  local given = arguments.read("sa.bindparam", { { "key", "name" }, { "value", "any", optional = true },
-    { "type_", "type", optional = true }, options = { required = "any", unique = "any", expanding = "any" } }, ...)
+  local given = read("bindparam", ...)
   if given.expanding then
     arguments.fail("sa.bindparam", "expanding is not needed: a list is an array, write column = ANY(:%s)", given.key)
   end
@@ -219,10 +186,7 @@ M.func = setmetatable({}, {
 
 --- ExcludeConstraint({"column", "operator"}…, options)
 function M.ExcludeConstraint(...)
-  local given = arguments.read("sa.ExcludeConstraint", { list = "exclude_element", options = {
-    name = "name", where = "expression", using = "word", deferrable = "boolean", initially = "initially",
-    ops = "string_map",
-  } }, ...)
+  local given = read("ExcludeConstraint", ...)
   given.kind, given.elements = "exclude", table.move(given, 1, #given, 1, {})
   if #given.elements == 0 then arguments.fail("sa.ExcludeConstraint", "names no column") end
   return record.new(given)
@@ -235,22 +199,21 @@ end)
 
 --- column(name, type): of a sa.table.
 function M.column(...)
-  local given = arguments.read("sa.column", { { "name", "name" }, { "type", "type", optional = true } }, ...)
+  local given = read("column", ...)
   given.kind = "table_column"
   return record.new(given)
 end
 
 --- table(name, sa.column(…)…, {schema}): what op.bulk_insert writes to.
 function M.table(...)
-  local given = arguments.read("sa.table", { { "name", "name" }, list = "table_column",
-    options = { schema = "name" } }, ...)
+  local given = read("table", ...)
   return record.new { kind = "table", name = given.name, schema = given.schema,
     columns = table.move(given, 1, #given, 1, {}) }
 end
 
 --- inspect(bind): reads the catalogue, see inspect.lua.
 function M.inspect(...)
-  return require("dmlua.inspect").new(arguments.read("sa.inspect", { { "bind", "connection" } }, ...).bind)
+  return require("dmlua.inspect").new(read("inspect", ...).bind)
 end
 
 -- SQLAlchemy's query builder is not built again: SQL is as short.

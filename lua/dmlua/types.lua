@@ -9,6 +9,9 @@ local record = require "dmlua.record"
 
 local M = {}
 
+--- What each type takes, by module and name.
+M.signatures = { sa = {}, postgresql = {} }
+
 local function parameter(text)
   local name, kind = text:match("^([%w_]+):(%w+)$")
   return { name or text, kind or "any", optional = true }
@@ -20,6 +23,7 @@ local told = { "length", "precision", "scale", "timezone", "collation" }
 -- A type: `sql` is text, or a function of the parameters that were given.
 local function define(into, prefix, name, parameters, sql, affinity)
   local signature = {}
+  M.signatures[prefix][name] = signature
   for i, text in ipairs(parameters) do signature[i] = parameter(text) end
   local render = type(sql) == "function" and sql or function() return sql end
   local function made(given)
@@ -139,6 +143,7 @@ local array_signature = { { "item_type", "type" }, { "as_tuple", "any", optional
   { "dimensions", "integer", optional = true }, { "zero_indexes", "any", optional = true } }
 
 local function define_array(into, prefix)
+  M.signatures[prefix].ARRAY = array_signature
   function into.ARRAY(...)
     local given = arguments.read(prefix .. ".ARRAY", array_signature, ...)
     local element, collation = given.item_type.sql:match("^(.-)( COLLATE .*)$")
@@ -151,7 +156,7 @@ end
 local function define_all(rows, into, prefix)
   for _, row in ipairs(rows) do define(into, prefix, row[1], row[2], row[3], row[4]) end
   define_array(into, prefix)
-  enum.define(into, prefix)
+  M.signatures[prefix][enum.define(into, prefix)] = enum.signature
 end
 
 --- with_variant(type, "dialect"): on PostgreSQL a variant for it is the type; others are of no interest.

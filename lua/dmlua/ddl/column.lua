@@ -74,8 +74,8 @@ end
 function M.index(column, record)
   local prefix = record.schema and record.schema:gsub("%.", "_") .. "_" or ""
   local name = column.index_name or "ix_" .. prefix .. record.table_name .. "_" .. column.name
-  return { kind = "create_index", index_name = name, table_name = record.table_name, schema = record.schema, columns = { column.name }, unique = column.unique,
-    if_not_exists = record.if_not_exists }
+  return { kind = "create_index", index_name = name, table_name = record.table_name, schema = record.schema,
+    columns = { column.name }, unique = column.unique, if_not_exists = record.if_not_exists }
 end
 
 --- COMMENT ON COLUMN.

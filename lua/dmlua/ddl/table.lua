@@ -153,7 +153,8 @@ function M.add_column(record)
   local column = record.column
   local statements = { alter(record) .. add_column_text(record) }
   if column.unique and not column.index then
-    statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
+    local unique = constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
+    statements[#statements + 1] = alter(record) .. "ADD " .. unique
   end
   for _, key in ipairs(record.inline_references and {} or column.foreign_keys) do
     local constraint = column_ddl.foreign_key(column, key)
