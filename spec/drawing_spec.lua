@@ -153,6 +153,15 @@ describe("history --graph", function()
     assert.same({ "* c4d5e6f7a8b9 (head, billing) Number invoices", "* b81e6a30c9d2 (billing) Create invoices" }, lines)
   end)
 
+  it("draws the line to a baseline that the file names by what it replaces", function()
+    local records = described {
+      revision("new", nil, "Baseline", { replaces = { "old", "older" }, replaced_heads = { "old" } }),
+      revision("next", "old"), revision("fork", "old"), revision("joined", { "fork", "next" }),
+    }
+    assert.same({ "* joined (head) Revision joined", "|\\", "* | fork Revision fork", "| * next Revision next", "|/",
+      "* new (base) Baseline" }, drawing.lines(records, {}))
+  end)
+
   it("takes time in proportion to the revisions", function()
     local list = { revision("r0", nil, "") }
     for i = 1, 9999, 3 do

@@ -1,6 +1,8 @@
 -- `history --dot` and `--mermaid`: the history as text for programs that draw: Graphviz, and what READMEs show.
 -- A solid arrow leads from a revision to what comes after it, a dotted one from what has to be there too.
 
+local drawn_parents = require "dmlua.drawn_parents"
+
 local M = {}
 
 local function printable(text)
@@ -27,16 +29,17 @@ end
 -- Calls `edge(from, to, dotted)` for each arrow between two revisions that are drawn. A parent that is also named in
 -- depends_on has one arrow.
 local function each_edge(list, options, edge)
-  local drawn = {}
-  for _, it in ipairs(list) do drawn[it.revision] = true end
+  local parents = drawn_parents(list)
   for _, it in ipairs(list) do
     local seen = {}
-    local function tell(id, dotted)
-      if drawn[id] and not seen[id] then edge(id, it.revision, dotted) end
+    for _, id in ipairs(parents[it.revision]) do
+      edge(id, it.revision, false)
       seen[id] = true
     end
-    for _, id in ipairs(it.down_revision) do tell(id, false) end
-    for _, id in ipairs(options.dependencies(it)) do tell(id, true) end
+    for _, id in ipairs(options.dependencies(it)) do
+      if parents[id] and not seen[id] then edge(id, it.revision, true) end
+      seen[id] = true
+    end
   end
 end
 

@@ -1,5 +1,6 @@
 -- `history --graph`: the history as `git log --graph --oneline` draws it, newest first.
 
+local drawn_parents = require "dmlua.drawn_parents"
 local lanes = require "dmlua.lanes"
 local shown = require "dmlua.shown"
 local text_width = require "dmlua.text_width"
@@ -64,16 +65,6 @@ local function title(it, options, room)
   return paint(id, id_colour) .. paint(text, mark_colour) .. message
 end
 
--- Only revisions that are drawn themselves have lines.
-local function drawn_parents(it, drawn)
-  local list, seen = {}, {}
-  for _, id in ipairs(it.down_revision) do
-    if drawn[id] and not seen[id] then list[#list + 1] = id end
-    seen[id] = true
-  end
-  return list
-end
-
 -- The texts of a revision: its title, or the lines of its block.
 local function texts(it, options, room)
   if not options.block then return { title(it, options, room) } end
@@ -110,10 +101,9 @@ end
 function M.lines(list, options)
   options = { width = options.width or math.huge, colour = options.colour, current = options.current or {},
     block = options.block }
-  local drawn, lines, state = {}, {}, lanes.new()
-  for _, it in ipairs(list) do drawn[it.revision] = true end
+  local parents, lines, state = drawn_parents(list), {}, lanes.new()
   for _, it in ipairs(list) do
-    local rows, own = lanes.rows(state, it.revision, drawn_parents(it, drawn))
+    local rows, own = lanes.rows(state, it.revision, parents[it.revision])
     draw(lines, rows, own, it, options, lanes.pause(state))
   end
   return lines
