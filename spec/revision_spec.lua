@@ -138,6 +138,11 @@ describe("a post-write hook", function()
       "FAILED: cannot run no-such-program: No such file or directory")
   end)
 
+  it("that Ctrl-C ends is exit 130", function()
+    local folder = project({}, hook "one.executable = sh\none.options = -c 'kill -INT $$'\n")
+    assert.equal(130, revise(folder).code)
+  end)
+
   it("that is incomplete is refused before anything is written, in Alembic's words", function()
     local function refuses(text, message)
       local folder = project({}, "[post_write_hooks]\nhooks = one\n" .. text)

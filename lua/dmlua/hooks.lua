@@ -7,6 +7,7 @@ local errors = require "dmlua.errors"
 local M = {}
 
 local token = "REVISION_SCRIPT_FILENAME"
+local interrupted = 130 -- what a program's exit code is when Ctrl-C ended it
 
 local function key_of(name, field)
   return ("post_write_hooks.%s.%s"):format(name, field)
@@ -132,7 +133,7 @@ function M.run(hooks, path)
     local code = engine.run_program(argv)
     if code ~= 0 then
       errors.raise {
-        kind = "usage",
+        kind = code == interrupted and "interrupted" or "usage",
         message = ("post write hook '%s' ended with exit code %d"):format(hook.name, code),
         detail = ("the file is written: %s"):format(path),
         hint = "--no-hooks runs none",

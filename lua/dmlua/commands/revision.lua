@@ -12,6 +12,10 @@ local function refuse_autogenerate()
   }
 end
 
+local function refuse_sql()
+  errors.usage "there is no --sql: revision writes a file and asks no database"
+end
+
 local function arguments(parser)
   parser:option "-m --message":argname "MESSAGE":description "what the migration does; names the file"
   parser:option "--rev-id":argname "ID":description "the identifier, else 12 random hexadecimal digits"
@@ -24,6 +28,7 @@ local function arguments(parser)
   parser:option "--depends-on":argname "REV":count "*"
     :description "a revision that must be there before; may be repeated"
   new_revision.arguments(parser)
+  parser:flag "--sql":hidden(true):action(refuse_sql)
   parser:flag "--autogenerate":hidden(true):action(refuse_autogenerate)
 end
 
