@@ -76,6 +76,16 @@ describe("a step", function()
     says(result, "division by zero")
   end)
 
+  it("fails with what the server said also while a text is sent that fills the socket", function()
+    local db = helper.database()
+    local folder = project(db, { [[
+      op.execute("SELECT 1/0")
+      op.get_bind():execute("SELECT length('" .. ("x"):rep(8000000) .. "')")]] })
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(1, result.code)
+    says(result, "division by zero")
+  end)
+
   it("cannot hide a failed statement behind pcall", function()
     local db = helper.database()
     local folder = project(db, { 'pcall(function() op.get_bind():execute("SELECT 1/0") end)' })

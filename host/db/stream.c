@@ -9,66 +9,10 @@
 #include "host/signal.h"
 
 enum {
-    FLUSH_AT = 32 * 1024,     /* bytes after which a sender makes sure that the socket keeps up */
+    FLUSH_AT = 32 * 1024,      /* bytes after which a sender makes sure that the socket keeps up */
     CANCEL_PATIENCE_MS = 3000, /* how long a cancelled statement may take to answer */
     CANCEL_AGAIN_MS = 200      /* a cancel that comes between two statements of a stream hits nothing */
 };
-
-static size_t text_size(const char *text)
-{
-    return text == NULL ? 0 : strlen(text) + 1;
-}
-
-static const char *text_copy(char **at, const char *text)
-{
-    size_t size = text_size(text);
-    char *copy = *at;
-    if (text == NULL)
-        return NULL;
-    memcpy(copy, text, size);
-    *at += size;
-    return copy;
-}
-
-/* Appends an entry with its own copies of the statement's texts. */
-static struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_statement *statement)
-{
-    const struct origin *origin = &statement->origin;
-    struct entry *entry = malloc(sizeof *entry + text_size(statement->sql) + text_size(origin->revision) +
-                                 text_size(origin->file) + text_size(origin->tenant));
-    char *at = (char *)(entry + 1);
-    if (entry == NULL)
-        abort();
-    memset(entry, 0, sizeof *entry);
-    entry->kind = kind;
-    entry->statement = *statement;
-    entry->statement.values = NULL;
-    entry->statement.sql = text_copy(&at, statement->sql);
-    entry->statement.origin.revision = text_copy(&at, origin->revision);
-    entry->statement.origin.file = text_copy(&at, origin->file);
-    entry->statement.origin.tenant = text_copy(&at, origin->tenant);
-    if (db->last != NULL)
-        db->last->next = entry;
-    else
-        db->first = entry;
-    db->last = entry;
-    return entry;
-}
-
-static void entry_drop_first(struct db *db)
-{
-    struct entry *entry = db->first;
-    db->first = entry->next;
-    if (db->first == NULL)
-        db->last = NULL;
-    free(entry);
-}
-
-void stream_free(struct db *db)
-{
-    while (db->first != NULL)
-        entry_drop_first(db);
-}
 
 /* The connection is lost: nothing that is still in the stream will be answered. */
 static void give_up(struct db *db, enum error_kind kind, const char *message, const char *hint)
@@ -270,7 +214,7 @@ static void slot_name(const struct db *db, const struct db_host *host, char name
     snprintf(name, 32, "dmlua_%d_%d", db->generation, host->slot);
 }
 
-static void send_prepared(struct db *db, const struct db_statement *statement)
+static void send_prepared(struct db *db, const struct db_statement *statement, PGresult **into)
 {
     char name[32];
     int slot = statement->host->slot;
@@ -281,11 +225,12 @@ static void send_prepared(struct db *db, const struct db_statement *statement)
         if (!check_sent(db, PQsendPrepare(db->conn, name, statement->sql, 0, NULL)))
             return;
     }
-    entry_add(db, ENTRY_STATEMENT, statement);
+    entry_add(db, ENTRY_STATEMENT, statement)->into = into;
     check_sent(db, PQsendQueryPrepared(db->conn, name, statement->count, statement->values, NULL, NULL, 0));
 }
 
-void db_send(struct db *db, const struct db_statement *statement)
+/* `into` is known before anything is sent: an answer may come while the socket is waited for. */
+static void send_statement(struct db *db, const struct db_statement *statement, PGresult **into)
 {
     if (db->broken) {
         error_set(&db->failure, ERROR_CONNECTION, "the connection to the server was lost");
@@ -294,9 +239,9 @@ void db_send(struct db *db, const struct db_statement *statement)
     if (db->echo)
         report_log(REPORT_INFO, "dmlua.echo", "%s", statement->sql);
     if (statement->host != NULL) {
-        send_prepared(db, statement);
+        send_prepared(db, statement, into);
     } else {
-        entry_add(db, ENTRY_STATEMENT, statement);
+        entry_add(db, ENTRY_STATEMENT, statement)->into = into;
         check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL,
                                          0));
     }
@@ -306,6 +251,17 @@ void db_send(struct db *db, const struct db_statement *statement)
         flush_out(db);
         take_ready(db);
     }
+}
+
+void db_send(struct db *db, const struct db_statement *statement)
+{
+    send_statement(db, statement, NULL);
+}
+
+void db_send_wanted(struct db *db, const struct db_statement *statement, PGresult **into)
+{
+    *into = NULL;
+    send_statement(db, statement, into);
 }
 
 void db_sync(struct db *db)
@@ -364,14 +320,6 @@ int db_await(struct db *db, struct error *error)
         return 0;
     error_move(error, &db->failure);
     return -1;
-}
-
-void db_send_wanted(struct db *db, const struct db_statement *statement, PGresult **into)
-{
-    *into = NULL;
-    db_send(db, statement);
-    if (!db->broken)
-        db->last->into = into;
 }
 
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error)
