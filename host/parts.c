@@ -34,6 +34,7 @@ void parts_read(const PGresult *result, struct part_list *list)
         part->direction = copy_value(result, row, 1);
         part->number = atoi(PQgetvalue(result, row, 2));
         part->done = strcmp(PQgetvalue(result, row, 3), "done") == 0;
+        part->failed = strcmp(PQgetvalue(result, row, 3), "failed") == 0;
         part->hash = copy_value(result, row, 4);
         part->statements = copy_value(result, row, 5);
         part->answers = copy_value(result, row, 6);

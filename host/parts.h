@@ -13,7 +13,8 @@ struct part {
     char *what;       /* revision */
     char *direction;  /* "upgrade" or "downgrade" */
     int number;
-    bool done;        /* else: started, and nobody has looked what came of it */
+    bool done;        /* else: started, and nobody has looked what came of it, or */
+    bool failed;      /* the server has refused it */
     char *hash;       /* of its statements */
     char *statements; /* a line each: hash, text cut to one line */
     char *answers;    /* of its reads, host/answers.h */

@@ -174,7 +174,7 @@ static int settle_started(struct step *step, const struct step_alone *alone, str
     if (!alone->drops && !there && !is_unchanged(step))
         warn_left_index(step);
     if (alone->drops || !there)
-        return alone->drops && !there;
+        return alone->drops && !there && !step->kept->failed && is_unchanged(step);
     if (valid)
         return check_kept(step, error) == 0 ? 1 : -1;
     report_log(REPORT_INFO, "dmlua.migration", "index %s was left invalid by an earlier run; dropping it", name);
@@ -213,11 +213,29 @@ static int finish_alone(struct step *step, const struct step_alone *alone, struc
     return txn_commit(run->ledger, error);
 }
 
+/* Sends it. That the server has refused it is written down: nothing came of it but, perhaps, an invalid index. */
+static int send_alone(struct step *step, const struct db_statement *statement, struct error *error)
+{
+    struct run *run = step->run;
+    struct error ignored = {0};
+    db_send(run->ledger->db, statement);
+    db_sync(run->ledger->db);
+    if (db_await(run->ledger->db, error) == 0)
+        return 0;
+    if (db_alive(run->ledger->db)) {
+        txn_begin(run->ledger);
+        run_send_head(run, step->plan->revision, step->direction, step->finished);
+        send_progress(step, "failed");
+        txn_commit(run->ledger, &ignored);
+        error_clear(&ignored);
+    }
+    return -1;
+}
+
 /* A statement that refuses a transaction block: a part of its own, between two short transactions. */
 int step_run_alone(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
                      struct error *error)
 {
-    struct db *db = step->run->ledger->db;
     int rc;
     step->part++;
     step->kept = parts_find(&step->run->at.unfinished, step->plan->revision, step->direction, step->part);
@@ -227,11 +245,8 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
         rc = check_kept(step, error);
     } else {
         rc = start_alone(step, alone, error);
-        if (rc == 0) {
-            db_send(db, statement);
-            db_sync(db);
-            rc = db_await(db, error);
-        }
+        if (rc == 0)
+            rc = send_alone(step, statement, error);
         if (rc >= 0)
             rc = finish_alone(step, alone, error);
     }

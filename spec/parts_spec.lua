@@ -152,6 +152,24 @@ describe("a step with parts", function()
     assert.are.equal("t", helper.value(db, "SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass"))
   end)
 
+  it("whose DROP INDEX CONCURRENTLY failed fails again, until it is corrected", function()
+    local db = helper.database()
+    local body = [[
+      op.execute("CREATE TABLE t (a int); CREATE INDEX t_a ON t (a)")
+      op.get_context():autocommit_block(function() op.execute("DROP INDEX CONCURRENTLY t_b") end)
+    ]]
+    local folder = project(db, body)
+    for _ = 1, 2 do
+      local result = helper.dmlua("upgrade head", { cwd = folder })
+      assert.are.equal(1, result.code)
+      assert.truthy(result.err:find('index "t_b" does not exist', 1, true))
+    end
+    rewrite(folder, (body:gsub("t_b\"", "t_a\"")))
+    local again = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal("", again.code == 0 and "" or again.err)
+    assert.is_nil(helper.value(db, "SELECT to_regclass('t_a')"))
+  end)
+
   it("keeps its settings from part to part, in a rerun too, and leaves none to the next step", function()
     local db = helper.database()
     local body = [[
