@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         error_clear(&error);
     }
     state_free(L);
-    if (fflush(stdout) != 0 && status == 0)
+    if (!report_end() && status == 0)
         status = error_exit_code(ERROR_USAGE);
     return status;
 }

@@ -1,5 +1,6 @@
 #include "host/report.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,15 @@ void report_print(const char *text)
 void report_write(const char *text, size_t size)
 {
     fwrite(text, 1, size, stdout);
+}
+
+bool report_end(void)
+{
+    bool written = fflush(stdout) == 0;
+    if (written && !ferror(stdout)) /* of an earlier failure only the mark is left */
+        return true;
+    fprintf(stderr, "FAILED: standard output could not be written: %s\n", written ? "results are missing" : strerror(errno));
+    return false;
 }
 
 /* JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number. */

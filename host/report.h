@@ -24,6 +24,8 @@ void report_log(enum report_level level, const char *logger, const char *format,
 void report_print(const char *text);
 /* A result, on stdout, as it is. */
 void report_write(const char *text, size_t size);
+/* The end of all results. False, and said on stderr, when some of them could not be written. */
+bool report_end(void);
 /* "FAILED: …" on stderr with place, statement and caret, detail, hint; or one JSON object on stdout. */
 void report_error(const struct error *error);
 

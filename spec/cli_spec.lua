@@ -60,6 +60,21 @@ describe("the command line", function()
       .. "PostgreSQL servers 13 to 18%)\n$", result.out)
   end)
 
+  it("says so, and fails, where its results cannot be written, be they few or many", function()
+    local folder = helper.folder()
+    helper.write(folder .. "/dmlua.ini", "[dmlua]\nurl = local:\nscript_location = .\n")
+    for i = 1, 100 do
+      helper.write(("%s/versions/r%d.lua"):format(folder, i), ("-- %s\nrevision = 'r%d'\ndown_revision = %s\n"
+        .. "function upgrade() end\n"):format(("x"):rep(200), i, i > 1 and ("'r%d'"):format(i - 1) or "nil"))
+    end
+    for _, words in ipairs { "--version", "history", "history --json" } do
+      local result = helper.run("sh", { "-c", ("exec %s %s >/dev/full"):format(helper.quote(helper.program), words) },
+        { cwd = folder })
+      assert.are.equal(2, result.code, words)
+      assert.matches("^FAILED: standard output could not be written: ", result.err)
+    end
+  end)
+
   it("suggests the nearest verb for one that there is not", function()
     has(usage_error "upgrde head", "unknown verb 'upgrde' (did you mean 'upgrade'?)")
   end)
