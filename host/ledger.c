@@ -118,6 +118,19 @@ static const struct {
          " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off'"
          " END") ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
+    /* FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this transaction first. */
+    [LEDGER_LOOP_ALIVE] =
+        {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
+         "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE what = $1 AND direction = $2"
+         " AND part = CAST($3 AS integer) AND round = 0 AND tenant = '' AND state = 'running' FOR KEY SHARE)"
+         " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
+    [LEDGER_LOOP_TENANT] =
+        {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (what, direction, part, run_id, tenant, state)"
+         " VALUES ($1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
+         " ON CONFLICT (what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
+         " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
     [LEDGER_INDEX_VALID] =
         {{LEDGER_INDEX_VALID, ERROR_MIGRATION, "the index is not there or not valid",
           "drop it with DROP INDEX CONCURRENTLY and run again", NULL},

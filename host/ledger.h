@@ -39,6 +39,8 @@ enum ledger_statement {
     LEDGER_PROGRESS_DROP,  /* what, direction */
     LEDGER_TENANT_ENTER,   /* tenant setting, id, role */
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
+    LEDGER_LOOP_ALIVE,     /* what, direction, part, run */
+    LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
     LEDGER_INDEX_VALID,    /* quoted name */
     LEDGER_RESET,
     LEDGER_GUARD,

@@ -57,7 +57,8 @@ int step_send(struct step *step, const struct db_statement *statement, const str
         return step_run_alone(step, statement, alone, error);
     if (step_open_part(step, error) != 0)
         return -1;
-    recorder_statement(&step->recorder, statement);
+    if (!step->looping)
+        recorder_statement(&step->recorder, statement);
     if (step->kept != NULL) {
         if (statement->origin.raw && is_setting(statement->sql) && set_again(step, statement, error) != 0)
             return -1;
@@ -80,13 +81,14 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
     step->tag[0] = '\0';
     if (step_open_part(step, error) != 0)
         return NULL;
-    recorder_statement(&step->recorder, statement);
+    if (!step->looping)
+        recorder_statement(&step->recorder, statement);
     if (step->kept != NULL) {
         result = kept_answer(step, error);
     } else {
         step->run->dirty = step->run->dirty || statement->origin.raw;
         result = db_query(step->run->ledger->db, statement, error);
-        if (result != NULL)
+        if (result != NULL && !step->looping)
             recorder_answer(&step->recorder, result);
     }
     if (result != NULL && step->alone && step_close_part(step, error) != 0) {

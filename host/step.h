@@ -27,6 +27,7 @@ struct step {
     bool open;                /* a part is open */
     bool cut;                 /* the step has parts */
     bool alone;               /* inside autocommit_block */
+    bool looping;             /* inside a resumable loop: each tenant has its own transaction */
     const struct part *kept;  /* the open part was finished by an earlier run: nothing is sent */
     struct recorder recorder; /* of the open part */
     char tag[ANSWER_TAG];     /* of the answer that was read last, if an earlier run's; else "" */

@@ -73,7 +73,7 @@ void step_send_state_check(struct step *step)
     ledger_send(step->run->ledger, LEDGER_CHECK_STATE, 4, values, &origin);
 }
 
-static void send_progress(struct step *step, const char *state)
+void step_send_progress(struct step *step, const char *state)
 {
     char part[16], hash[65];
     const char *values[8] = {step->plan->revision, step->direction, part, state, hash, NULL, NULL, step->run->id};
@@ -91,7 +91,7 @@ static void leave_part(struct step *step)
     step->kept = NULL;
 }
 
-static void record_part(struct step *step)
+void step_record_part(struct step *step)
 {
     run_record(step->run, step->plan->revision, step->part, NULL, step->script->sha256, "done", step->notes, -1);
     free(step->notes);
@@ -117,8 +117,8 @@ int step_close_part(struct step *step, struct error *error)
         return -1;
     }
     step_send_state_check(step);
-    send_progress(step, "done");
-    record_part(step);
+    step_send_progress(step, "done");
+    step_record_part(step);
     rc = txn_commit(step->run->ledger, error);
     step->finished += rc == 0;
     leave_part(step);
@@ -194,7 +194,7 @@ static int start_alone(struct step *step, const struct step_alone *alone, struct
         return settle_started(step, alone, error);
     txn_begin(run->ledger);
     run_send_head(run, step->plan->revision, step->direction, step->finished);
-    send_progress(step, "started");
+    step_send_progress(step, "started");
     return txn_commit(run->ledger, error);
 }
 
@@ -208,8 +208,8 @@ static int finish_alone(struct step *step, const struct step_alone *alone, struc
     run_send_head(run, step->plan->revision, step->direction, step->finished);
     if (alone->index != NULL && !alone->drops)
         ledger_send(run->ledger, LEDGER_INDEX_VALID, 1, &alone->index, &origin);
-    send_progress(step, "done");
-    record_part(step);
+    step_send_progress(step, "done");
+    step_record_part(step);
     return txn_commit(run->ledger, error);
 }
 

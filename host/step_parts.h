@@ -9,6 +9,10 @@
 struct origin step_origin(const struct step *step);
 /* Sends the check that raises unless the session is as it was at BEGIN. */
 void step_send_state_check(struct step *step);
+/* Sends the part's row of dmlua_progress: its state, and what its recorder has. */
+void step_send_progress(struct step *step, const char *state);
+/* Sends the part's row of the ledger. */
+void step_record_part(struct step *step);
 /* Commits the open part, if there is one, with its progress row; a part of an earlier run is only compared. */
 int step_close_part(struct step *step, struct error *error);
 /* Carries out a statement that refuses a transaction block, as a part of its own. */

@@ -90,7 +90,7 @@ static void remember(struct step *step, const char *query, const PGresult *resul
     step->tenants_from = strdup(query);
 }
 
-PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error)
+PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error)
 {
     const char *query = from != NULL ? from : config_get(step->run->config, "tenants_query");
     PGresult *result;
@@ -99,17 +99,25 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
         error_text(&error->hint, "set tenants_query (and tenants_service, if it is another service's database)");
         return NULL;
     }
-    if (step->kept != NULL) /* an earlier run's part: the list that it saw */
-        return answer_read(&step->recorder.kept, NULL);
     result = read_list(step, query, error);
     if (result == NULL)
         return NULL;
-    if (check_list(step, result, from != NULL ? "tenants.each's list" : "tenants_query", allow_empty, error) != 0) {
-        PQclear(result);
+    if (check_list(step, result, from != NULL ? "tenants.each's list" : "tenants_query", allow_empty, error) == 0)
+        return result;
+    PQclear(result);
+    return NULL;
+}
+
+PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error)
+{
+    PGresult *result;
+    if (step->kept != NULL) /* an earlier run's part: the list that it saw */
+        return answer_read(&step->recorder.kept, NULL);
+    result = tenant_read(step, from, allow_empty, error);
+    if (result == NULL)
         return NULL;
-    }
     recorder_answer(&step->recorder, result);
-    remember(step, query, result);
+    remember(step, from != NULL ? from : config_get(step->run->config, "tenants_query"), result);
     return result;
 }
 

@@ -6,6 +6,8 @@
 /* The tenants a loop visits, as the configuration's tenants_query (or `from`) gives them: first column the id. Fails for
    an unreadable list, a NULL, and an empty list unless `allow_empty` or the database was new. Owned: PQclear. */
 PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error);
+/* The same, not kept for a rerun and not looked at again: for a loop that keeps its own record. */
+PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error);
 /* Settles, once a run, the role under which callbacks run: tenant_role, else app_role, else none. Refuses one that the
    policies do not hold; where none is set, development warns. */
 int tenant_settle_role(struct step *step, struct error *error);

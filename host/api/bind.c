@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "bindings/pq.h"
+#include "host/api/bind_loop.h"
 #include "host/config.h"
 #include "host/state.h"
 #include "host/step.h"
-#include "host/tenant.h"
 
 #define BOX_TYPE "dmlua.step"
 #define RESULT_TYPE "dmlua.step.result"
@@ -18,7 +18,7 @@ struct box {
     struct step *step; /* null: the step is over */
 };
 
-static struct step *check_step(lua_State *L)
+struct step *bind_step(lua_State *L)
 {
     struct box *box = lua_touserdata(L, lua_upvalueindex(1));
     if (box->step == NULL)
@@ -81,7 +81,7 @@ static bool read_alone(lua_State *L, const char *sql, struct step_alone *alone)
 }
 
 /* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
-static int fail(lua_State *L, struct step *step, struct error *error)
+int bind_fail(lua_State *L, struct step *step, struct error *error)
 {
     error_copy(&step->failure, error);
     return state_raise(L, error);
@@ -90,7 +90,7 @@ static int fail(lua_State *L, struct step *step, struct error *error)
 /* send(sql, params, file, line, raw) */
 static int bind_send(lua_State *L)
 {
-    struct step *step = check_step(L);
+    struct step *step = bind_step(L);
     struct error error = {0};
     struct step_alone alone = {0};
     struct db_statement statement;
@@ -99,7 +99,7 @@ static int bind_send(lua_State *L)
     statement = read_statement(L, step);
     is_alone = step->alone && read_alone(L, statement.sql, &alone);
     if (step_send(step, &statement, is_alone ? &alone : NULL, &error) != 0)
-        return fail(L, step, &error);
+        return bind_fail(L, step, &error);
     return 0;
 }
 
@@ -112,7 +112,7 @@ static int result_close(lua_State *L)
 }
 
 /* [-0, +1] A box that will own a result: made before the result, so that no raise leaks it. */
-static PGresult **push_result_box(lua_State *L)
+PGresult **bind_result_box(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"__gc", result_close}, {"__close", result_close}, {NULL, NULL}};
     PGresult **box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -140,20 +140,20 @@ static void put_tag(lua_State *L, const char *tag)
 /* query(sql, params, file, line, raw): the answer, as pq_pushresult makes it. */
 static int bind_query(lua_State *L)
 {
-    struct step *step = check_step(L);
+    struct step *step = bind_step(L);
     struct error error = {0};
     struct db_statement statement;
     PGresult **result;
     struct step_alone alone = {0};
     lua_settop(L, 6);
     statement = read_statement(L, step);
-    result = push_result_box(L);
+    result = bind_result_box(L);
     if (step->alone && read_alone(L, statement.sql, &alone)) /* no such statement answers with rows */
         *result = step_send(step, &statement, &alone, &error) == 0 ? PQmakeEmptyPGresult(NULL, PGRES_COMMAND_OK) : NULL;
     else
         *result = step_query(step, &statement, &error);
     if (*result == NULL)
-        return fail(L, step, &error);
+        return bind_fail(L, step, &error);
     pq_pushresult(L, *result);
     put_tag(L, step->tag);
     PQclear(*result);
@@ -164,92 +164,18 @@ static int bind_query(lua_State *L)
 /* autocommit(fn): cuts the step; what fn sends is parts of their own. */
 static int bind_autocommit(lua_State *L)
 {
-    struct step *step = check_step(L);
+    struct step *step = bind_step(L);
     struct error error = {0};
     int rc;
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (step_cut(step, &error) != 0)
-        return fail(L, step, &error);
+        return bind_fail(L, step, &error);
     step->alone = true;
     lua_pushvalue(L, 2);
     rc = state_call(L, 0, 0, &error);
     step->alone = false;
     if (rc != 0)
-        return fail(L, step, &error);
-    return 0;
-}
-
-/* [-0, +0] One tenant: the function at `fn` with the row at the top's rows[row], between enter and leave. */
-static void visit(lua_State *L, struct step *step, int fn, int rows, int row, const char *id)
-{
-    struct error error = {0};
-    if (tenant_enter(step, id, &error) != 0)
-        fail(L, step, &error);
-    lua_pushvalue(L, fn);
-    lua_geti(L, rows, row + 1);
-    lua_pushstring(L, id);
-    lua_setfield(L, -2, "id");
-    if (state_call(L, 1, 0, &error) != 0) {
-        error_text(&error.tenant, "%s", id);
-        fail(L, step, &error); /* the step is lost: its transaction is rolled back */
-    }
-    tenant_leave(step);
-}
-
-/* An id that the list has twice is visited once. `seen` is the index of a set. */
-static bool seen_before(lua_State *L, int seen, const char *id)
-{
-    bool before = lua_getfield(L, seen, id) == LUA_TBOOLEAN;
-    lua_pop(L, 1);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, seen, id);
-    return before;
-}
-
-static void check_loop(lua_State *L, struct step *step)
-{
-    struct error error = {0};
-    if (step->tenant != NULL)
-        error_set(&error, ERROR_MIGRATION, "tenants.each inside tenants.each");
-    else if (step->alone)
-        error_set(&error, ERROR_MIGRATION, "tenants.each inside autocommit_block: the loop needs its transaction");
-    if (error.kind != ERROR_NONE)
-        state_raise(L, &error); /* the script's mistake: nothing was sent, the step is as it was */
-    if (step_open_part(step, &error) != 0 || tenant_settle_role(step, &error) != 0)
-        fail(L, step, &error);
-    if (step->run->unconfined)
-        step_note(step, "tenants.each", "unconfined");
-}
-
-/* each(fn, options): the atomic loop. options: from (a query), allow_empty. */
-static int bind_each(lua_State *L)
-{
-    struct step *step = check_step(L);
-    struct error error = {0};
-    const char *from = NULL;
-    bool allow_empty = false;
-    PGresult **list;
-    int row, rows;
-    lua_settop(L, 3);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (lua_istable(L, 3)) {
-        lua_getfield(L, 3, "from");
-        from = lua_tostring(L, -1);
-        lua_getfield(L, 3, "allow_empty");
-        allow_empty = lua_toboolean(L, -1);
-    }
-    check_loop(L, step);
-    list = push_result_box(L);
-    *list = tenant_list(step, from, allow_empty, &error);
-    if (*list == NULL)
-        return fail(L, step, &error);
-    pq_pushresult(L, *list);
-    lua_getfield(L, -1, "rows");
-    rows = lua_gettop(L);
-    lua_newtable(L);
-    for (row = 0; row < PQntuples(*list); row++)
-        if (!seen_before(L, rows + 1, PQgetvalue(*list, row, 0)))
-            visit(L, step, 2, rows, row, PQgetvalue(*list, row, 0));
+        return bind_fail(L, step, &error);
     return 0;
 }
 
@@ -257,7 +183,7 @@ static int bind_each(lua_State *L)
 static int bind_log(lua_State *L)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-    struct step *step = check_step(L);
+    struct step *step = bind_step(L);
     enum report_level level = (enum report_level)luaL_checkoption(L, 2, "info", levels);
     db_log(step->run->ledger->db, level, "dmlua.script", luaL_checkstring(L, 3));
     return 0;
@@ -266,10 +192,10 @@ static int bind_log(lua_State *L)
 /* elapsed(): wall seconds since the step began, when all that was sent is done. */
 static int bind_elapsed(lua_State *L)
 {
-    struct step *step = check_step(L);
+    struct step *step = bind_step(L);
     struct error error = {0};
     if (step_await(step, &error) != 0)
-        return fail(L, step, &error);
+        return bind_fail(L, step, &error);
     lua_pushnumber(L, step_elapsed(step));
     return 1;
 }
@@ -277,7 +203,7 @@ static int bind_elapsed(lua_State *L)
 /* mark(name, text): a note in the step's ledger row. */
 static int bind_mark(lua_State *L)
 {
-    step_note(check_step(L), luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    step_note(bind_step(L), luaL_checkstring(L, 2), luaL_checkstring(L, 3));
     return 0;
 }
 

@@ -104,6 +104,7 @@ local function new_bind(writer, settings, step, file)
   end
 
   function bind:each(fn, options)
+    if options.mode == "resumable" then refuse "a resumable tenants.each" end
     local loop = offline_loop.new(settings, options, refuse)
     self.loop = loop
     fn(loop.tenant)

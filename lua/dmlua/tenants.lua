@@ -35,13 +35,14 @@ arguments.kind("tenants", function(value)
 end)
 
 arguments.kind("loop_mode", function(value)
-  if value == "atomic" then return value end
-  return nil, '"atomic": one transaction for all tenants'
+  if value == "atomic" or value == "resumable" then return value end
+  return nil, '"atomic" (one transaction for all tenants) or "resumable" (one for each)'
 end)
 
 local each = {
   { "fn", "function" },
-  options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean" },
+  options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "integer",
+    max_failures = "integer" },
 }
 
 --- The loops of one step.
@@ -52,15 +53,19 @@ function M.new(step)
   local function confined(fn)
     return function(tenant)
       step.tenant = tenant.id
+      local _ <close> = setmetatable({}, { __close = function() step.tenant = nil end })
       fn(tenant)
-      step.tenant = nil
     end
   end
 
-  --- each(fn, {from, mode, allow_empty}): calls fn(tenant) once for every tenant, in the tenant's own context.
+  --- each(fn, {from, mode, allow_empty, retries, max_failures}): calls fn(tenant) for every tenant, in the tenant's own
+  --- context. Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is
+  --- done; what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
+  --- failed tenants up to `max_failures` (10), and the step is then not complete (exit 6): a rerun visits the missing ones.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
-    bind:each(confined(given.fn), { from = given.from, mode = given.mode, allow_empty = given.allow_empty })
+    bind:each(confined(given.fn), { from = given.from, mode = given.mode,
+      allow_empty = given.allow_empty, retries = given.retries, max_failures = given.max_failures })
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.

@@ -1,0 +1,235 @@
+#include "host/api/bind_loop.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bindings/pq.h"
+#include "host/limit.h"
+#include "host/state.h"
+#include "host/tenant.h"
+#include "host/tenant_loop.h"
+
+#define LOOP_TYPE "dmlua.step.loop"
+enum { RETRIES = 5, MAX_FAILURES = 10 };
+
+/* What the call of tenants.each asked for; the text is anchored by the options' table. */
+struct each {
+    const char *from;
+    bool allow_empty, resumable;
+    int retries, max_failures;
+};
+
+/* [-0, +0] One tenant: the function at `fn` with the row at the top's rows[row], between enter and leave. */
+static void visit(lua_State *L, struct step *step, int fn, int rows, int row, const char *id)
+{
+    struct error error = {0};
+    if (tenant_enter(step, id, &error) != 0)
+        bind_fail(L, step, &error);
+    lua_pushvalue(L, fn);
+    lua_geti(L, rows, row + 1);
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "id");
+    if (state_call(L, 1, 0, &error) != 0) {
+        error_text(&error.tenant, "%s", id);
+        bind_fail(L, step, &error); /* the step is lost: its transaction is rolled back */
+    }
+    tenant_leave(step);
+}
+
+/* An id that the list has twice is visited once. `seen` is the index of a set. */
+static bool seen_before(lua_State *L, int seen, const char *id)
+{
+    bool before = lua_getfield(L, seen, id) == LUA_TBOOLEAN;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, seen, id);
+    return before;
+}
+
+static void check_loop(lua_State *L, struct step *step)
+{
+    struct error error = {0};
+    if (step->tenant != NULL || step->looping)
+        error_set(&error, ERROR_MIGRATION, "tenants.each inside tenants.each");
+    else if (step->alone)
+        error_set(&error, ERROR_MIGRATION, "tenants.each inside autocommit_block: the loop needs its transaction");
+    if (error.kind != ERROR_NONE)
+        state_raise(L, &error); /* the script's mistake: nothing was sent, the step is as it was */
+}
+
+static int read_number(lua_State *L, int index, const char *name, int initial)
+{
+    int value = lua_getfield(L, index, name) == LUA_TNUMBER ? (int)lua_tointeger(L, -1) : initial;
+    lua_pop(L, 1);
+    return value;
+}
+
+static struct each read_each(lua_State *L, int index)
+{
+    struct each each = {.retries = RETRIES, .max_failures = MAX_FAILURES};
+    const char *mode;
+    if (!lua_istable(L, index))
+        return each;
+    lua_getfield(L, index, "from");
+    each.from = lua_tostring(L, -1);
+    lua_getfield(L, index, "allow_empty");
+    each.allow_empty = lua_toboolean(L, -1);
+    lua_getfield(L, index, "mode");
+    mode = lua_tostring(L, -1);
+    each.resumable = mode != NULL && strcmp(mode, "resumable") == 0;
+    lua_pop(L, 3);
+    each.retries = read_number(L, index, "retries", RETRIES);
+    each.max_failures = read_number(L, index, "max_failures", MAX_FAILURES);
+    return each;
+}
+
+/* The atomic loop: all tenants in the step's transaction. */
+static void each_atomic(lua_State *L, struct step *step, const struct each *each)
+{
+    struct error error = {0};
+    PGresult **list;
+    int row, rows;
+    if (step_open_part(step, &error) != 0 || tenant_settle_role(step, &error) != 0)
+        bind_fail(L, step, &error);
+    list = bind_result_box(L);
+    *list = tenant_list(step, each->from, each->allow_empty, &error);
+    if (*list == NULL)
+        bind_fail(L, step, &error);
+    pq_pushresult(L, *list);
+    lua_getfield(L, -1, "rows");
+    rows = lua_gettop(L);
+    lua_newtable(L);
+    for (row = 0; row < PQntuples(*list); row++)
+        if (!seen_before(L, rows + 1, PQgetvalue(*list, row, 0)))
+            visit(L, step, 2, rows, row, PQgetvalue(*list, row, 0));
+}
+
+static int loop_gc(lua_State *L)
+{
+    loop_free(luaL_checkudata(L, 1, LOOP_TYPE));
+    return 0;
+}
+
+/* [-0, +1] Freed with its userdata, whatever raises. */
+static struct tenant_loop *push_loop(lua_State *L, struct step *step, const struct each *each)
+{
+    struct tenant_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
+    memset(loop, 0, sizeof *loop);
+    loop->step = step;
+    loop->retries = each->retries;
+    loop->max_failures = each->max_failures;
+    if (luaL_newmetatable(L, LOOP_TYPE)) {
+        lua_pushcfunction(L, loop_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return loop;
+}
+
+/* [-0, +0] One tenant's callback in a transaction of its own; again when another try may mend it. */
+static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, int row, const char *id)
+{
+    struct error error = {0};
+    int attempt, rc, decision;
+    for (attempt = 0;; attempt++) {
+        rc = loop_begin(loop, id, &error);
+        if (rc == 0) {
+            lua_pushvalue(L, 2);
+            lua_geti(L, rows, row + 1);
+            lua_pushstring(L, id);
+            lua_setfield(L, -2, "id");
+            rc = state_call(L, 1, 0, &error);
+        }
+        if (rc == 0 && loop->step->failure.kind != ERROR_NONE) { /* the callback has caught a failed statement */
+            error_move(&error, &loop->step->failure);
+            rc = -1;
+        }
+        if (rc == 0)
+            rc = loop_commit(loop, id, &error);
+        if (rc == 0)
+            return;
+        if (error.tenant == NULL)
+            error_text(&error.tenant, "%s", id);
+        decision = limit_stopped() ? -1 : loop_fail(loop, id, attempt, &error);
+        if (decision < 0)
+            bind_fail(L, loop->step, &error);
+        if (decision == 0)
+            return;
+    }
+}
+
+/* [-0, +0] Visits the tenants of the list that the set at `seen` lacks; says whether there were any. */
+static bool visit_missing(lua_State *L, struct tenant_loop *loop, const struct each *each, int seen)
+{
+    struct error error = {0};
+    PGresult **list = bind_result_box(L);
+    int row, top = lua_gettop(L);
+    bool any = false;
+    *list = loop_list(loop, each->from, each->allow_empty, &error);
+    if (*list == NULL)
+        bind_fail(L, loop->step, &error);
+    pq_pushresult(L, *list);
+    lua_getfield(L, -1, "rows");
+    for (row = 0; row < PQntuples(*list); row++) {
+        const char *id = PQgetvalue(*list, row, 0);
+        if (seen_before(L, seen, id))
+            continue;
+        any = true;
+        visit_alone(L, loop, top + 2, row, id);
+    }
+    lua_settop(L, top - 1);
+    return any;
+}
+
+/* [-0, +1] The set of the tenants that earlier runs have done. */
+static void push_done(lua_State *L, struct tenant_loop *loop)
+{
+    struct error error = {0};
+    PGresult **done;
+    int row;
+    lua_newtable(L);
+    done = bind_result_box(L);
+    *done = loop_done(loop, &error);
+    if (*done == NULL)
+        bind_fail(L, loop->step, &error);
+    for (row = 0; row < PQntuples(*done); row++) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -3, PQgetvalue(*done, row, 0));
+    }
+    lua_pop(L, 1);
+}
+
+/* The resumable loop: a transaction a tenant. */
+static void each_resumable(lua_State *L, struct step *step, const struct each *each)
+{
+    struct error error = {0};
+    struct tenant_loop *loop = push_loop(L, step, each);
+    int seen, opened = loop_open(loop, &error);
+    if (opened < 0)
+        bind_fail(L, step, &error);
+    if (opened > 0)
+        return; /* an earlier run has finished it */
+    push_done(L, loop);
+    seen = lua_gettop(L);
+    while (visit_missing(L, loop, each, seen)) /* a tenant that appeared meanwhile is visited, too */
+        continue;
+    if (loop_close(loop, &error) != 0)
+        bind_fail(L, step, &error);
+}
+
+int bind_each(lua_State *L)
+{
+    struct step *step = bind_step(L);
+    struct each each;
+    lua_settop(L, 3);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    each = read_each(L, 3);
+    check_loop(L, step);
+    if (each.resumable)
+        each_resumable(L, step, &each);
+    else
+        each_atomic(L, step, &each);
+    if (step->run->unconfined)
+        step_note(step, "tenants.each", "unconfined");
+    return 0;
+}

@@ -1,0 +1,21 @@
+#ifndef DMLUA_API_BIND_LOOP_H
+#define DMLUA_API_BIND_LOOP_H
+
+#include <libpq-fe.h>
+#include <lua.h>
+
+#include "host/step.h"
+
+/* The tenant loops, a method of the bind table: each(fn, options). options: from (a query), allow_empty, mode
+   ("atomic" or "resumable"), retries, max_failures. */
+int bind_each(lua_State *L);
+
+/* Shared by the methods of a bind (host/api/bind.c). */
+/* The running step; raises when it is over. */
+struct step *bind_step(lua_State *L);
+/* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
+int bind_fail(lua_State *L, struct step *step, struct error *error);
+/* [-0, +1] A box that will own a result: made before the result, so that no raise leaks it. */
+PGresult **bind_result_box(lua_State *L);
+
+#endif
