@@ -202,9 +202,6 @@ int loop_close(struct tenant_loop *loop, struct error *error)
 
 void loop_free(struct tenant_loop *loop)
 {
-    free(loop->failed);
+    free(loop->failed); /* the step may be gone already, and frees what is its own */
     loop->failed = NULL;
-    if (loop->step->looping)
-        recorder_close(&loop->step->recorder);
-    loop->step->looping = loop->step->open = false;
 }

@@ -58,10 +58,10 @@ function M.new(step)
     end
   end
 
-  --- each(fn, {from, mode, allow_empty, retries, max_failures}): calls fn(tenant) for every tenant, in the tenant's own
-  --- context. Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is
-  --- done; what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
-  --- failed tenants up to `max_failures` (10), and the step is then not complete (exit 6): a rerun visits the missing ones.
+  --- each(fn, {from, mode, allow_empty, retries, max_failures}): calls fn(tenant) for every tenant, in its context.
+  --- Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is done;
+  --- what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
+  --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
     bind:each(confined(given.fn), { from = given.from, mode = given.mode,
