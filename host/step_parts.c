@@ -225,7 +225,7 @@ static int send_alone(struct step *step, const struct db_statement *statement, s
     if (db_alive(run->ledger->db)) {
         txn_begin(run->ledger);
         run_send_head(run, step->plan->revision, step->direction, step->finished);
-        send_progress(step, "failed");
+        step_send_progress(step, "failed");
         txn_commit(run->ledger, &ignored);
         error_clear(&ignored);
     }
