@@ -162,11 +162,14 @@ describe("op", function()
     assert.equal(5, bind.sent[2].line)
   end)
 
-  it("says that Python's own default has no effect", function()
+  it("says that Python's own default and onupdate have no effect, loudly once a step", function()
     local bind = step.recorder()
-    step.run(bind, [[op.add_column("t", sa.Column("a", sa.Integer, { default = 1 }))]])
-    assert.equal("warn", bind.logged[1].level)
-    assert.truthy(bind.logged[1].text:find("t.a: default has no effect", 1, true))
+    step.run(bind, [[op.add_column("t", sa.Column("a", sa.Integer, { default = 1 }))
+      op.create_table("u", sa.Column("b", sa.Integer, { onupdate = 1 }))]])
+    assert.same({ { level = "warn", text = "column t.a: default has no effect in the database;"
+      .. " write server_default for a default there" },
+      { level = "debug", text = "column u.b: onupdate has no effect in the database; there a trigger would do it" },
+    }, bind.logged)
   end)
 
   it("registers a tree's own operations, also in a module of lib/ that is required at the top", function()

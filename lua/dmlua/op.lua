@@ -88,12 +88,16 @@ local function checked_tables(made)
   return tables
 end
 
--- Python's `default` and `onupdate` do nothing in a database: say so once a call, where an author may expect otherwise.
-local function warn_ignored(bind, made)
+local instead = { default = "write server_default for a default there", onupdate = "there a trigger would do it" }
+
+-- Python's `default` and `onupdate` do nothing in a database: say so, loudly once a step, where an author may expect
+-- otherwise.
+local function warn_ignored(step, made)
   for _, column in ipairs(made.columns or { made.column }) do
     if column.ignored then
-      bind:log("warn", ("column %s.%s: %s has no effect in the database; write server_default for a default there")
-        :format(made.table_name, column.name, column.ignored))
+      step.bind:log(step.warned_ignored and "debug" or "warn", ("column %s.%s: %s has no effect in the database; %s")
+        :format(made.table_name, column.name, column.ignored, instead[column.ignored]))
+      step.warned_ignored = true
     end
   end
 end
@@ -135,7 +139,7 @@ local function perform(step, doors, name, full, given)
       "op.get_context():autocommit_block(fn)")
   end
   local texts = ddl.render(made)
-  warn_ignored(bind, made)
+  warn_ignored(step, made)
   local tables = checked_tables(made)
   -- Outside a transaction there is no door: where row security is forced, the server refuses the foreign key.
   if #tables == 0 or step.in_autocommit then
