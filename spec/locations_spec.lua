@@ -102,6 +102,15 @@ describe("revision", function()
     assert.equal("Generating one/d_m.lua ...  done\n", run(folder, "revision -m m --rev-id d --head a --splice").out)
   end)
 
+  it("takes the nearer one of two locations that hold its parent", function()
+    local folder = project({ version_locations = "one,one/below" },
+      { ["one/a.lua"] = revision "a", ["one/below/b.lua"] = revision("b", "a") })
+    assert.equal("Generating one/below/c_m.lua ...  done\n", run(folder, "revision -m m --rev-id c").out)
+    folder = project({ version_locations = "one/below,one" },
+      { ["one/a.lua"] = revision "a", ["one/below/b.lua"] = revision("b", "a") })
+    assert.equal("Generating one/below/c_m.lua ...  done\n", run(folder, "revision -m m --rev-id c").out)
+  end)
+
   it("--version-path chooses the location", function()
     local folder = project({ version_locations = "one,two" }, two)
     assert.equal("Generating one/c_m.lua ...  done\n",
