@@ -152,7 +152,9 @@ local function place(context, new, name)
     errors.usage("file_template: the name %s has a folder in it, which nothing reads without "
       .. "recursive_version_locations = true", name)
   end
-  return folder .. "/" .. name
+  local path = folder .. "/" .. name
+  if not lies_in(normal(path), folder) then errors.usage("file_template: %s does not lie in %s", name, shown(folder)) end
+  return path
 end
 
 -- A file that would break the tree is not written: a label that is used already, one that is another's identifier.
