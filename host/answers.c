@@ -30,7 +30,7 @@ static char *read_text(const char **text)
         return NULL;
     }
     size = strtoul(*text, &end, 10);
-    if (*end != ':' || strlen(end + 1) < size)
+    if (*end != ':' || strnlen(end + 1, size) < size)
         return NULL;
     copy = strndup(end + 1, size);
     if (copy == NULL)

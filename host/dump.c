@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/db/stream.h"
 #include "host/signal.h"
 
 enum { NEWER = 10, FIXED = 10 };

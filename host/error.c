@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/config/utf8.h"
+#include "host/utf8.h"
 
 static const struct {
     const char *name;
@@ -44,13 +44,17 @@ void error_text(char **field, const char *format, ...)
 {
     va_list args;
     char *text;
-    if (format == NULL)
-        return;
     va_start(args, format);
     text = format_text(format, args);
     va_end(args);
     free(*field);
     *field = text;
+}
+
+void error_put(char **field, const char *text)
+{
+    if (text != NULL)
+        error_text(field, "%s", text);
 }
 
 size_t error_cut(const char *text, size_t limit)

@@ -37,8 +37,10 @@ struct error {
 /* Fills an empty error; one that is already set stays, because the first failure is the one that explains. */
 void error_set(struct error *error, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Sets one owned text field, replacing what stood there; a null text leaves it as it is. */
+/* Sets one owned text field, replacing what stood there. */
 void error_text(char **field, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with a copy of `text`; null leaves the field as it is. */
+void error_put(char **field, const char *text);
 /* How many bytes of the text, `limit` or a few more, end with a whole UTF-8 character. */
 size_t error_cut(const char *text, size_t limit);
 /* The beginning of a text, as UTF-8 for the database: other bytes are '?'. Owned. */

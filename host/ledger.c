@@ -269,7 +269,7 @@ int ledger_open(struct ledger *ledger, struct db *db, const struct config *confi
     const char *schema = config_get(config, "version_table_schema");
     memset(ledger, 0, sizeof *ledger);
     ledger->db = db;
-    error_text(&ledger->schema, schema != NULL ? "%s" : NULL, schema);
+    error_put(&ledger->schema, schema);
     error_text(&ledger->table, "%s", config_get(config, "version_table"));
     return ledger_look(ledger, error);
 }

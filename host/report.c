@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/config/utf8.h"
+#include "host/utf8.h"
 
 struct report_options report_options;
 

@@ -18,7 +18,7 @@ static int make_plan(struct run *run, const struct tree *tree, unsigned command,
                    &graph_error) == 0)
         return 0;
     error_set(error, ERROR_USAGE, "%s", graph_error.message);
-    error_text(&error->hint, graph_error.hint ? "%s" : NULL, graph_error.hint);
+    error_put(&error->hint, graph_error.hint);
     graph_error_clear(&graph_error);
     return -1;
 }

@@ -181,9 +181,8 @@ int server_status(const struct config *config, struct server_status *status, str
     if (result == 0) {
         postmaster_look(&place, &found);
         fill_status(&place, &found, status);
-        if (reachable(&place, &found)) {
-                    result = prepare_list(&place, &status->version, &status->databases, error);
-                }
+        if (reachable(&place, &found))
+            result = prepare_list(&place, &status->version, &status->databases, error);
     }
     place_free(&place);
     return result;
@@ -217,9 +216,8 @@ int server_stop(const struct config *config, bool *stopped, struct error *error)
     int status;
     *stopped = false;
     status = place_find(config_folder(config), &place, error);
-    if (status == 0) {
-            status = stop(&place, stopped, error);
-        }
+    if (status == 0)
+        status = stop(&place, stopped, error);
     place_free(&place);
     return status;
 }

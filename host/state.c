@@ -63,8 +63,8 @@ static int open_libraries(lua_State *L)
     const luaL_Reg *native;
     const struct embedded *module;
     luaL_openlibs(L);
-    lua_getglobal(
-        L, "package"); /* only what is built in: a file that lies about must not become part of the program */
+    /* only what is built in: a file that lies about must not become part of the program */
+    lua_getglobal(L, "package");
     lua_pushliteral(L, "");
     lua_setfield(L, -2, "path");
     lua_pushliteral(L, "");

@@ -87,7 +87,7 @@ static void remember(struct step *step, const char *query, const PGresult *resul
     if (step->tenants_seen != NULL)
         return;
     step->tenants_seen = join_ids(result);
-    step->tenants_from = strdup(query);
+    error_text(&step->tenants_from, "%s", query);
 }
 
 PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error)

@@ -9,6 +9,7 @@ int luaopen_dmlua_engine_config(lua_State *L);
 int luaopen_dmlua_engine_graph(lua_State *L);
 int luaopen_dmlua_engine_sandbox(lua_State *L);
 int luaopen_dmlua_engine_script(lua_State *L);
+int luaopen_dmlua_engine_server(lua_State *L);
 
 /* The userdata at `index`, or an argument error. Borrowed: it lives while the userdata is on the stack. */
 struct config *config_check(lua_State *L, int index);
@@ -17,6 +18,5 @@ struct tree *tree_check(lua_State *L, int index);
 
 /* [-0, +1] A userdata that owns `graph`, from this call on, also when it raises. */
 void graph_push(lua_State *L, struct graph *graph);
-int luaopen_dmlua_engine_server(lua_State *L);
 
 #endif

@@ -26,16 +26,18 @@ struct step *bind_step(lua_State *L)
     return box->step;
 }
 
+enum { VALUES_MAX = 65535 }; /* the protocol counts parameters in 16 bits */
+
 /* Parameters: an array of text, false for SQL NULL. The values are anchored by the table at `index`. */
-static int read_values(lua_State *L, int index, const char **values, int limit)
+static int read_values(lua_State *L, int index, const char **values)
 {
     int count, i;
     if (lua_isnoneornil(L, index))
         return 0;
     luaL_checktype(L, index, LUA_TTABLE);
     count = (int)luaL_len(L, index);
-    if (count > limit)
-        luaL_error(L, "a statement takes at most %d parameters", limit);
+    if (count > VALUES_MAX)
+        luaL_error(L, "a statement takes at most %d parameters", VALUES_MAX);
     for (i = 0; i < count; i++) {
         lua_geti(L, index, i + 1);
         values[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
@@ -44,15 +46,13 @@ static int read_values(lua_State *L, int index, const char **values, int limit)
     return count;
 }
 
-enum { VALUES_MAX = 65535 }; /* the protocol counts parameters in 16 bits */
-
 /* (self, sql, params, file, line, raw): the statement that the arguments describe. Leaves an array of values on the stack. */
 static struct db_statement read_statement(lua_State *L, const struct step *step)
 {
     struct db_statement statement = {.sql = luaL_checkstring(L, 2)};
     size_t size = lua_isnoneornil(L, 3) ? 0 : (size_t)luaL_len(L, 3);
     const char **values = lua_newuserdatauv(L, (size + 1) * sizeof *values, 0);
-    statement.count = read_values(L, 3, values, VALUES_MAX);
+    statement.count = read_values(L, 3, values);
     statement.values = values;
     statement.origin.revision = step->plan->revision;
     statement.origin.file = luaL_optstring(L, 4, NULL);

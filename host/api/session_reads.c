@@ -17,7 +17,7 @@ int session_log(lua_State *L)
     const char *value = limit;
     struct work *work;
     if (lua_istable(L, 2) && lua_getfield(L, 2, "limit") == LUA_TNUMBER)
-        lua_pop(L, 1), lua_getfield(L, 2, "limit"), snprintf(limit, sizeof limit, "%lld", (long long)lua_tointeger(L, -1));
+        snprintf(limit, sizeof limit, "%lld", (long long)lua_tointeger(L, -1));
     work = work_push(L);
     if (!session->ledger.has_tables) {
         lua_newtable(L);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "host/config/text.h"
-#include "host/config/utf8.h"
+#include "host/utf8.h"
 
 enum {
     FILE_LIMIT = 1 << 18,

@@ -40,9 +40,9 @@ static bool is_block(const struct db_statement *statement)
 static void read_origin(const struct db_statement *statement, struct error *error)
 {
     const struct origin *origin = &statement->origin;
-    error_text(&error->revision, origin->revision ? "%s" : NULL, origin->revision);
-    error_text(&error->tenant, origin->tenant ? "%s" : NULL, origin->tenant);
-    error_text(&error->file, origin->file ? "%s" : NULL, origin->file);
+    error_put(&error->revision, origin->revision);
+    error_put(&error->tenant, origin->tenant);
+    error_put(&error->file, origin->file);
     error->line = origin->line;
     if (statement->host != NULL)
         return;
@@ -62,9 +62,9 @@ static void read_fields(const PGresult *result, struct error *error)
     const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
     const char *position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
-    error_text(&error->detail, detail ? "%s" : NULL, detail);
-    error_text(&error->hint, hint ? "%s" : NULL, hint);
-    error_text(&error->context, context ? "%s" : NULL, context);
+    error_put(&error->detail, detail);
+    error_put(&error->hint, hint);
+    error_put(&error->context, context);
     if (position != NULL)
         error->position = atoi(position);
 }
@@ -106,7 +106,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
     if (host != NULL && host->failure != NULL && strcmp(sqlstate, "22P02") == 0) {
         error_set(error, host->kind, "%s", host->failure);
         read_sentence(message, error);
-        error_text(&error->hint, host->hint ? "%s" : NULL, host->hint);
+        error_put(&error->hint, host->hint);
         read_origin(statement, error);
         return;
     }

@@ -20,9 +20,9 @@ static void give_up(struct db *db, enum error_kind kind, const char *message, co
     if (db->failure.kind == ERROR_NONE && db->first != NULL) {
         const struct origin *origin = &db->first->statement.origin;
         error_set(&db->failure, kind, "%s", message);
-        error_text(&db->failure.hint, hint ? "%s" : NULL, hint);
-        error_text(&db->failure.revision, origin->revision ? "%s" : NULL, origin->revision);
-        error_text(&db->failure.file, origin->file ? "%s" : NULL, origin->file);
+        error_put(&db->failure.hint, hint);
+        error_put(&db->failure.revision, origin->revision);
+        error_put(&db->failure.file, origin->file);
         db->failure.line = origin->line;
     }
     error_set(&db->failure, kind, "%s", message);

@@ -86,7 +86,7 @@ static void call_header(lua_State *L, const struct script *script)
 
 static void replace_text(const char **field, char *text)
 {
-    error_text((char **)field, text != NULL ? "%s" : NULL, text);
+    error_put((char **)field, text);
     free(text);
 }
 

@@ -272,9 +272,11 @@ char *place_file_tail(const char *path)
         }
         close(fd);
     }
+    if (size < 0)
+        size = 0;
+    text[size] = '\0';
     while (size > 0 && text[size - 1] == '\n')
-        size--;
-    text[size > 0 ? size : 0] = '\0';
+        text[--size] = '\0';
     error_text(&tail, "%s", start);
     return tail;
 }

@@ -218,18 +218,24 @@ int prepare_list(const struct place *place, char **version, char ***databases, s
 {
     PGconn *session = session_open(place, "postgres", error);
     PGresult *rows = NULL;
+    const char *server;
     int i, count;
     if (session != NULL)
         rows = session_query(session, "SELECT datname FROM pg_catalog.pg_database"
                              " WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY datname", 0, NULL, error);
-    count = rows != NULL ? PQntuples(rows) : 0;
-    *databases = rows != NULL ? calloc((size_t)count + 1, sizeof **databases) : NULL;
-    for (i = 0; i < count && *databases != NULL; i++)
+    if (rows == NULL) {
+        PQfinish(session);
+        return -1;
+    }
+    count = PQntuples(rows);
+    *databases = calloc((size_t)count + 1, sizeof **databases);
+    if (*databases == NULL)
+        abort();
+    for (i = 0; i < count; i++)
         error_text(&(*databases)[i], "%s", PQgetvalue(rows, i, 0));
-    if (rows != NULL)
-        error_text(version, "%.*s", (int)strcspn(PQparameterStatus(session, "server_version"), " "),
-                   PQparameterStatus(session, "server_version")); /* Debian adds its own in parentheses */
+    server = PQparameterStatus(session, "server_version");
+    error_text(version, "%.*s", (int)strcspn(server, " "), server); /* Debian adds its own in parentheses */
     PQclear(rows);
     PQfinish(session);
-    return *databases != NULL ? 0 : -1;
+    return 0;
 }

@@ -101,8 +101,7 @@ static void explain(const PGresult *rows, struct error *error)
     const char *state = PQresultErrorField(rows, PG_DIAG_SQLSTATE);
     error_set(error, ERROR_CONNECTION, "preparing the local server failed: %s",
               PQresultErrorField(rows, PG_DIAG_MESSAGE_PRIMARY));
-    error_text(&error->detail, PQresultErrorField(rows, PG_DIAG_MESSAGE_DETAIL) != NULL ? "%s" : NULL,
-               PQresultErrorField(rows, PG_DIAG_MESSAGE_DETAIL));
+    error_put(&error->detail, PQresultErrorField(rows, PG_DIAG_MESSAGE_DETAIL));
     if (state != NULL)
         memcpy(error->sqlstate, state, 5);
 }

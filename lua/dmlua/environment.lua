@@ -1,9 +1,7 @@
 -- A script's environment: the global table of one file. What the file assigns is its own; what it reads and has not
 -- assigned is the safe part of Lua's library or the vocabulary; all else is an error that names the nearest name.
---
--- assigned is the safe part of Lua's library or the vocabulary; anything else is an error that names the nearest one.
--- script's own can be neither read nor set, and what reaches out of the script (os, io, debug, package, bytecode,
--- finalizers) is not there.
+-- Metatables that are not the script's own can be neither read nor set, and what reaches out of the script (os, io,
+-- debug, package, bytecode, finalizers) is not there.
 
 local errors = require "dmlua.errors"
 

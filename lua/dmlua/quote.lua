@@ -22,8 +22,7 @@ local function check_text(what, text)
 end
 
 --- A name as SQL, quoted only where it must be: PostgreSQL's quote_identifier. Raises for one that is empty, longer
---- than
---- 63 bytes or not text.
+--- than 63 bytes or not text.
 function M.ident(name)
   check_text("a name", name)
   if name == "" then fail("a name is empty") end

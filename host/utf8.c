@@ -1,4 +1,4 @@
-#include "host/config/utf8.h"
+#include "host/utf8.h"
 
 #include <stdbool.h>
 

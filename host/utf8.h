@@ -1,5 +1,5 @@
-#ifndef DMLUA_CONFIG_UTF8_H
-#define DMLUA_CONFIG_UTF8_H
+#ifndef DMLUA_UTF8_H
+#define DMLUA_UTF8_H
 
 #include <stddef.h>
 
