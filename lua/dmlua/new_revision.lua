@@ -153,7 +153,9 @@ local function place(context, new, name)
       .. "recursive_version_locations = true", name)
   end
   local path = folder .. "/" .. name
-  if not lies_in(normal(path), folder) then errors.usage("file_template: %s does not lie in %s", name, shown(folder)) end
+  if not lies_in(normal(path), folder) then
+    errors.usage("file_template: %s does not lie in %s", name, shown(folder))
+  end
   return path
 end
 
