@@ -84,7 +84,7 @@ describe("a database that is not named well is exit 2", function()
   end)
 
   it("with libpq's name for a parameter of another driver, and the nearest for a misspelt one", function()
-    local text = refused("", { DATABASE_URL = "postgresql+asyncpg://u@h/d?ssl=require" })
+    local text = refused("", { DATABASE_URL = "postgresql+asyncpg://u@h/d?ssl=certainly" })
     assert.matches("a parameter that libpq does not know: ssl", text, 1, true)
     assert.matches("?sslmode=require", text, 1, true)
     assert.matches("libpq calls it sslmode", refused("", { DATABASE_URL = "postgresql://h/d?sslmod=require" }), 1, true)

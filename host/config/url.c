@@ -38,9 +38,13 @@ static size_t postgres_size(const char *url, size_t scheme)
 static char *without_driver(const char *url)
 {
     size_t scheme = scheme_size(url), size = scheme > 0 ? postgres_size(url, scheme) : 0;
+    char *plain, *text;
     if (size == 0)
         return text_copy(url);
-    return text_format("%.*s%s", (int)size, url, url + scheme);
+    plain = text_format("%.*s%s", (int)size, url, url + scheme);
+    text = url_plain_query(plain);
+    free(plain);
+    return text;
 }
 
 static int scheme_check(const char *url, const char *origin, struct error *error)

@@ -13,6 +13,9 @@ bool url_is_local(const char *url, const char **name);
    error that names `origin` and prints no part of the text that could be a secret. Owned: PQconninfoFree. */
 PQconninfoOption *url_options(const char *url, const char *origin, struct error *error);
 
+/* A URI with the parameters of Python's drivers as libpq's, or left out (url_query.c). Owned. */
+char *url_plain_query(const char *url);
+
 /* Whether libpq hides the option's value: a password. */
 bool url_option_secret(const PQconninfoOption *option);
 
