@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bindings/pq.h"
+#include "host/api/put.h"
 #include "host/api/bind_loop.h"
 #include "host/config.h"
 #include "host/state.h"
@@ -129,12 +130,10 @@ static void put_tag(lua_State *L, const char *tag)
     const char *count = strrchr(tag, ' ');
     if (*tag == '\0')
         return;
-    lua_pushstring(L, tag);
-    lua_setfield(L, -2, "tag");
+    put_text(L, "tag", tag);
     if (count == NULL || strspn(count + 1, "0123456789") != strlen(count + 1))
         return;
-    lua_pushinteger(L, strtoll(count + 1, NULL, 10));
-    lua_setfield(L, -2, "rowcount");
+    put_integer(L, "rowcount", strtoll(count + 1, NULL, 10));
 }
 
 /* query(sql, params, file, line, raw): the answer, as pq_pushresult makes it. */
@@ -212,14 +211,6 @@ static const luaL_Reg methods[] = {
     {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},         {NULL, NULL},
 };
 
-static void put(lua_State *L, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 /* [-0, +1] What the vocabulary needs to know of the configuration. */
 static void push_settings(lua_State *L, const struct run *run)
 {
@@ -229,13 +220,12 @@ static void push_settings(lua_State *L, const struct run *run)
     size_t i;
     lua_createtable(L, 0, 16);
     for (i = 0; keys[i] != NULL; i++)
-        put(L, keys[i], config_get(run->config, keys[i]));
-    put(L, "service", config_service(run->config));
-    put(L, "environment", config_environment(run->config));
-    put(L, "isolation", config_isolation(run->config));
-    put(L, "schema", run->ledger->schema);
-    lua_pushboolean(L, config_rls(run->config));
-    lua_setfield(L, -2, "rls");
+        put_text(L, keys[i], config_get(run->config, keys[i]));
+    put_text(L, "service", config_service(run->config));
+    put_text(L, "environment", config_environment(run->config));
+    put_text(L, "isolation", config_isolation(run->config));
+    put_text(L, "schema", run->ledger->schema);
+    put_flag(L, "rls", config_rls(run->config));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &x_key);
     lua_setfield(L, -2, "x");
 }
@@ -254,9 +244,9 @@ void bind_push(lua_State *L, struct step *step)
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key); /* bind_close finds it there */
     luaL_setfuncs(L, methods, 1);
-    put(L, "revision", step->plan->revision);
-    put(L, "direction", step->direction);
-    put(L, "file", step->script->path);
+    put_text(L, "revision", step->plan->revision);
+    put_text(L, "direction", step->direction);
+    put_text(L, "file", step->script->path);
     push_settings(L, step->run);
     lua_setfield(L, -2, "settings");
 }

@@ -1,13 +1,8 @@
 #include <lauxlib.h>
 
 #include "host/api/machine.h"
+#include "host/api/put.h"
 #include "host/zone.h"
-
-static void put(lua_State *L, const char *name, lua_Integer value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
 
 /* clock(seconds since the epoch, zone or nil): {year, month, day, hour, minute, second, offset = seconds east of UTC}, or
    nil when there is no such zone */
@@ -17,12 +12,12 @@ int engine_clock(lua_State *L)
     if (!zone_time(luaL_optstring(L, 2, NULL), (time_t)luaL_checkinteger(L, 1), &fields))
         return 0;
     lua_createtable(L, 0, 7);
-    put(L, "year", fields.tm_year + 1900);
-    put(L, "month", fields.tm_mon + 1);
-    put(L, "day", fields.tm_mday);
-    put(L, "hour", fields.tm_hour);
-    put(L, "minute", fields.tm_min);
-    put(L, "second", fields.tm_sec);
-    put(L, "offset", fields.tm_gmtoff);
+    put_integer(L, "year", fields.tm_year + 1900);
+    put_integer(L, "month", fields.tm_mon + 1);
+    put_integer(L, "day", fields.tm_mday);
+    put_integer(L, "hour", fields.tm_hour);
+    put_integer(L, "minute", fields.tm_min);
+    put_integer(L, "second", fields.tm_sec);
+    put_integer(L, "offset", fields.tm_gmtoff);
     return 1;
 }

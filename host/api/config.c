@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host/api/api.h"
+#include "host/api/put.h"
 #include "host/state.h"
 
 static const char type_name[] = "dmlua.engine.config";
@@ -112,12 +113,8 @@ static int config_method_environment(lua_State *L)
 static int config_method_services(lua_State *L)
 {
     const char *const *names;
-    size_t count = config_services(config_check(L, 1), &names), i;
-    lua_createtable(L, (int)count, 0);
-    for (i = 0; i < count; i++) {
-        lua_pushstring(L, names[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    size_t count = config_services(config_check(L, 1), &names);
+    push_texts(L, names, count);
     return 1;
 }
 
@@ -171,12 +168,6 @@ static int config_method_mask(lua_State *L)
     return 1;
 }
 
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 /* config:rows() → list of {key=, value=, origin=, note=}, secrets masked */
 static int config_method_rows(lua_State *L)
 {
@@ -185,10 +176,10 @@ static int config_method_rows(lua_State *L)
     lua_createtable(L, (int)count, 0);
     for (i = 0; i < count; i++) {
         lua_createtable(L, 0, 4);
-        set_text(L, "key", rows[i].key);
-        set_text(L, "value", rows[i].value);
-        set_text(L, "origin", rows[i].origin);
-        set_text(L, "note", rows[i].note);
+        put_text(L, "key", rows[i].key);
+        put_text(L, "value", rows[i].value);
+        put_text(L, "origin", rows[i].origin);
+        put_text(L, "note", rows[i].note);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     return 1;

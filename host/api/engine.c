@@ -5,6 +5,7 @@
 
 #include "host/api/api.h"
 #include "host/api/machine.h"
+#include "host/api/put.h"
 #include "host/api/session.h"
 #include "host/report.h"
 
@@ -44,14 +45,11 @@ static int engine_versions(lua_State *L)
 {
     int pq = PQlibVersion();
     lua_newtable(L);
-    lua_pushliteral(L, DMLUA_VERSION);
-    lua_setfield(L, -2, "dmlua");
-    lua_pushliteral(L, LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
-    lua_setfield(L, -2, "lua");
+    put_text(L, "dmlua", DMLUA_VERSION);
+    put_text(L, "lua", LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE);
     lua_pushfstring(L, "%d.%d", pq / 10000, pq % 10000);
     lua_setfield(L, -2, "libpq");
-    lua_pushliteral(L, PG_VERSION);
-    lua_setfield(L, -2, "libpg_query");
+    put_text(L, "libpg_query", PG_VERSION);
     return 1;
 }
 

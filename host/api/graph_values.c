@@ -3,6 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "host/api/put.h"
+
 #define ANSWER "dmlua.engine.graph.answer"
 
 static int answer_close(lua_State *L)
@@ -33,12 +35,9 @@ int answer_raise(lua_State *L, const struct answer *answer)
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "new");
     lua_createtable(L, 0, 3);
-    lua_pushliteral(L, "usage");
-    lua_setfield(L, -2, "kind");
-    lua_pushstring(L, answer->error.message);
-    lua_setfield(L, -2, "message");
-    lua_pushstring(L, answer->error.hint);
-    lua_setfield(L, -2, "hint");
+    put_text(L, "kind", "usage");
+    put_text(L, "message", answer->error.message);
+    put_text(L, "hint", answer->error.hint);
     lua_call(L, 1, 1);
     return lua_error(L);
 }
@@ -110,16 +109,6 @@ void revision_add(lua_State *L, struct graph *graph, struct answer *answer)
     lua_settop(L, table);
 }
 
-static void push_texts(lua_State *L, const char *const *texts, size_t count)
-{
-    size_t i;
-    lua_createtable(L, (int)count, 0);
-    for (i = 0; i < count; i++) {
-        lua_pushstring(L, texts[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
 static void push_ids(lua_State *L, const struct graph *graph, const unsigned *revisions, size_t count)
 {
     size_t i;
@@ -139,18 +128,12 @@ int answer_push_list(lua_State *L, const struct graph *graph, const struct answe
 static void push_step(lua_State *L, const struct graph_step *step, const char *direction)
 {
     lua_createtable(L, 0, 6);
-    lua_pushstring(L, step->revision);
-    lua_setfield(L, -2, "revision");
-    lua_pushstring(L, direction);
-    lua_setfield(L, -2, "direction");
-    lua_pushstring(L, step->from);
-    lua_setfield(L, -2, "from");
-    lua_pushstring(L, step->to);
-    lua_setfield(L, -2, "to");
-    push_texts(L, step->deletes, step->delete_count);
-    lua_setfield(L, -2, "deletes");
-    push_texts(L, step->inserts, step->insert_count);
-    lua_setfield(L, -2, "inserts");
+    put_text(L, "revision", step->revision);
+    put_text(L, "direction", direction);
+    put_text(L, "from", step->from);
+    put_text(L, "to", step->to);
+    put_texts(L, "deletes", step->deletes, step->delete_count);
+    put_texts(L, "inserts", step->inserts, step->insert_count);
 }
 
 void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
@@ -163,32 +146,15 @@ void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "steps");
-    push_texts(L, plan->heads, plan->head_count);
-    lua_setfield(L, -2, "heads");
-}
-
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
-static void set_flag(lua_State *L, const char *name, bool set)
-{
-    lua_pushboolean(L, set);
-    lua_setfield(L, -2, name);
+    put_texts(L, "heads", plan->heads, plan->head_count);
 }
 
 static void set_lists(lua_State *L, const struct graph *graph, const struct graph_revision *it)
 {
-    push_texts(L, it->down, it->down_count);
-    lua_setfield(L, -2, "down_revision");
-    push_texts(L, it->depends, it->depends_count);
-    lua_setfield(L, -2, "depends_on");
-    push_texts(L, it->own_labels, it->own_label_count);
-    lua_setfield(L, -2, "branch_labels");
-    push_texts(L, it->labels, it->label_count);
-    lua_setfield(L, -2, "labels");
+    put_texts(L, "down_revision", it->down, it->down_count);
+    put_texts(L, "depends_on", it->depends, it->depends_count);
+    put_texts(L, "branch_labels", it->own_labels, it->own_label_count);
+    put_texts(L, "labels", it->labels, it->label_count);
     push_ids(L, graph, it->children, it->child_count);
     lua_setfield(L, -2, "children");
 }
@@ -198,13 +164,13 @@ void revision_push(lua_State *L, const struct graph *graph, unsigned revision)
     struct graph_revision it;
     graph_describe(graph, revision, &it);
     lua_createtable(L, 0, 13);
-    set_text(L, "revision", it.id);
-    set_text(L, "path", it.path);
-    set_text(L, "message", it.message);
+    put_text(L, "revision", it.id);
+    put_text(L, "path", it.path);
+    put_text(L, "message", it.message);
     set_lists(L, graph, &it);
-    set_flag(L, "base", it.down_count == 0);
-    set_flag(L, "head", it.child_count == 0);
-    set_flag(L, "effective_head", it.child_count == 0 && it.dependent_count > 0);
-    set_flag(L, "branchpoint", it.child_count > 1);
-    set_flag(L, "mergepoint", it.down_count > 1);
+    put_flag(L, "base", it.down_count == 0);
+    put_flag(L, "head", it.child_count == 0);
+    put_flag(L, "effective_head", it.child_count == 0 && it.dependent_count > 0);
+    put_flag(L, "branchpoint", it.child_count > 1);
+    put_flag(L, "mergepoint", it.down_count > 1);
 }

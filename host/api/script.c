@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "host/api/api.h"
+#include "host/api/put.h"
 #include "host/config.h"
 #include "host/config/text.h"
 #include "host/script/internal.h"
@@ -73,43 +74,10 @@ static int tree_method_graph(lua_State *L)
 /* [-0, +0] The table at the top gets the list as a header has it: nil, a string or a list. */
 static void put_list(lua_State *L, const char *name, const char *const *list, size_t count)
 {
-    size_t i;
-    if (count == 0)
-        return;
-    if (count == 1) {
-        lua_pushstring(L, list[0]);
-    } else {
-        lua_createtable(L, (int)count, 0);
-        for (i = 0; i < count; i++) {
-            lua_pushstring(L, list[i]);
-            lua_rawseti(L, -2, (lua_Integer)i + 1);
-        }
-    }
-    lua_setfield(L, -2, name);
-}
-
-/* [-0, +0] The table at the top gets the list, be it empty. */
-static void put_ids(lua_State *L, const char *name, const char *const *list, size_t count)
-{
-    size_t i;
-    lua_createtable(L, (int)count, 0);
-    for (i = 0; i < count; i++) {
-        lua_pushstring(L, list[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-    lua_setfield(L, -2, name);
-}
-
-static void put_text(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
-static void put_flag(lua_State *L, const char *name, bool flag)
-{
-    lua_pushboolean(L, flag);
-    lua_setfield(L, -2, name);
+    if (count == 1)
+        put_text(L, name, list[0]);
+    else if (count > 1)
+        put_texts(L, name, list, count);
 }
 
 /* [-0, +1] */
@@ -120,8 +88,8 @@ static void push_script(lua_State *L, const struct script *script)
     put_list(L, "down_revision", script->down, script->down_count);
     put_list(L, "branch_labels", script->labels, script->label_count);
     put_list(L, "depends_on", script->depends, script->depends_count);
-    put_ids(L, "replaces", script->replaces, script->replaces_count);
-    put_ids(L, "replaced_heads", script->replaced_heads, script->replaced_head_count);
+    put_texts(L, "replaces", script->replaces, script->replaces_count);
+    put_texts(L, "replaced_heads", script->replaced_heads, script->replaced_head_count);
     put_text(L, "message", script->message);
     put_text(L, "doc", script->doc);
     put_text(L, "create_date", script->create_date);
@@ -149,12 +117,8 @@ static int tree_method_revisions(lua_State *L)
 static int tree_method_locations(lua_State *L)
 {
     char *const *locations;
-    size_t count = tree_locations(tree_check(L, 1), &locations), i;
-    lua_createtable(L, (int)count, 0);
-    for (i = 0; i < count; i++) {
-        lua_pushstring(L, locations[i]);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
+    size_t count = tree_locations(tree_check(L, 1), &locations);
+    push_texts(L, (const char *const *)locations, count);
     return 1;
 }
 

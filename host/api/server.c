@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "host/api/api.h"
+#include "host/api/put.h"
 #include "host/server.h"
 #include "host/state.h"
 
@@ -34,13 +35,6 @@ static struct answer *answer_new(lua_State *L)
     return answer;
 }
 
-/* [-0, +0] Into the table at the top; a null text is left out. */
-static void put_text(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 /* database(config): the name of the database that the configuration asks the local server for, nil when its URL is not
    local:. */
 static int server_database(lua_State *L)
@@ -50,7 +44,7 @@ static int server_database(lua_State *L)
     return 1;
 }
 
-/* [-1, +1] */
+/* [-0, +1] */
 static void push_address(lua_State *L, const struct server_address *address)
 {
     lua_createtable(L, 0, 4);
@@ -95,13 +89,10 @@ static int server_state(lua_State *L)
     if (server_status(config, &answer->status, &error) != 0)
         return state_raise(L, &error);
     lua_createtable(L, 0, 11);
-    lua_pushboolean(L, status->made);
-    lua_setfield(L, -2, "made");
-    lua_pushboolean(L, status->running);
-    lua_setfield(L, -2, "running");
+    put_flag(L, "made", status->made);
+    put_flag(L, "running", status->running);
     if (status->running) {
-        lua_pushinteger(L, status->pid);
-        lua_setfield(L, -2, "pid");
+        put_integer(L, "pid", status->pid);
     }
     put_text(L, "folder", status->folder);
     put_text(L, "data", status->data);

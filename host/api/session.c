@@ -4,6 +4,7 @@
 
 #include "host/api/api.h"
 #include "host/api/bind.h"
+#include "host/api/put.h"
 #include "host/api/session.h"
 #include "host/api/session_types.h"
 #include "host/changed.h"
@@ -88,16 +89,6 @@ struct work *work_push(lua_State *L)
     return work;
 }
 
-static void push_texts(lua_State *L, char *const *texts, size_t count)
-{
-    size_t i;
-    lua_createtable(L, (int)count, 0);
-    for (i = 0; i < count; i++) {
-        lua_pushstring(L, texts[i]);
-        lua_seti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
 /* [-0, +1] One object a step: its last finished part, and the one that was started alone, if any. */
 static void push_parts(lua_State *L, const struct part_list *list)
 {
@@ -114,24 +105,13 @@ static void push_parts(lua_State *L, const struct part_list *list)
                 done = list->parts[next].number;
                 continue;
             }
-            lua_pushinteger(L, list->parts[next].number);
-            lua_setfield(L, -2, "started");
+            put_integer(L, "started", list->parts[next].number);
         }
-        lua_pushstring(L, first->what);
-        lua_setfield(L, -2, "revision");
-        lua_pushstring(L, first->direction);
-        lua_setfield(L, -2, "direction");
-        lua_pushinteger(L, done);
-        lua_setfield(L, -2, "part");
+        put_text(L, "revision", first->what);
+        put_text(L, "direction", first->direction);
+        put_integer(L, "part", done);
         lua_seti(L, -2, ++steps);
     }
-}
-
-/* [-0, +0] Sets `name` of the table at the top. */
-static void put(lua_State *L, const char *name, const char *text)
-{
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
 }
 
 /* [-0, +1] */
@@ -141,10 +121,10 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
     lua_createtable(L, (int)count, 0);
     for (i = 0; i < count; i++) {
         lua_createtable(L, 0, 4);
-        put(L, "revision", changed[i].script->revision);
-        put(L, "file", changed[i].script->path);
-        put(L, "recorded", changed[i].recorded);
-        put(L, "sha256", changed[i].script->sha256);
+        put_text(L, "revision", changed[i].script->revision);
+        put_text(L, "file", changed[i].script->path);
+        put_text(L, "recorded", changed[i].recorded);
+        put_text(L, "sha256", changed[i].script->sha256);
         lua_seti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -163,8 +143,7 @@ static int session_current(lua_State *L)
     if (tree != NULL)
         work->changed = changed_find(&work->at, tree, &changed_count);
     lua_createtable(L, 0, 3);
-    push_texts(L, work->at.rows, work->at.row_count);
-    lua_setfield(L, -2, "rows");
+    put_texts(L, "rows", (const char *const *)work->at.rows, work->at.row_count);
     push_parts(L, &work->at.unfinished);
     lua_setfield(L, -2, "parts");
     push_changed(L, work->changed, changed_count);
@@ -214,14 +193,10 @@ static void tell_event(void *data, const struct graph_step *step, double seconds
         return;
     lua_pushvalue(L, events->function);
     lua_createtable(L, 0, 5);
-    lua_pushstring(L, step->revision);
-    lua_setfield(L, -2, "revision");
-    lua_pushstring(L, step->up ? "upgrade" : "downgrade");
-    lua_setfield(L, -2, "direction");
-    lua_pushstring(L, step->from);
-    lua_setfield(L, -2, "from");
-    lua_pushstring(L, step->to);
-    lua_setfield(L, -2, "to");
+    put_text(L, "revision", step->revision);
+    put_text(L, "direction", step->up ? "upgrade" : "downgrade");
+    put_text(L, "from", step->from);
+    put_text(L, "to", step->to);
     lua_pushnumber(L, seconds);
     lua_setfield(L, -2, "seconds");
     state_call(L, 1, 0, &ignored); /* the step is committed: an event that fails must not say otherwise */
@@ -274,10 +249,8 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     if (steps < 0)
         return state_raise(L, &error);
     lua_createtable(L, 0, 2);
-    lua_pushinteger(L, steps);
-    lua_setfield(L, -2, "steps");
-    push_texts(L, work->run.at.rows, work->run.at.row_count);
-    lua_setfield(L, -2, "heads");
+    put_integer(L, "steps", steps);
+    put_texts(L, "heads", (const char *const *)work->run.at.rows, work->run.at.row_count);
     return 1;
 }
 
@@ -318,23 +291,25 @@ static int session_ensure_version(lua_State *L)
     lua_createtable(L, 0, 4);
     lua_pushfstring(L, "%s.%s", session->ledger.schema, session->ledger.table);
     lua_setfield(L, -2, "table");
-    lua_pushboolean(L, table.made);
-    lua_setfield(L, -2, "made");
-    lua_pushboolean(L, table.widened);
-    lua_setfield(L, -2, "widened");
+    put_flag(L, "made", table.made);
+    put_flag(L, "widened", table.widened);
     if (table.width > 0) {
-        lua_pushinteger(L, (lua_Integer)table.width);
-        lua_setfield(L, -2, "width");
+        put_integer(L, "width", (lua_Integer)table.width);
     }
     return 1;
 }
 
 static const luaL_Reg methods[] = {
-    {"describe", session_describe},   {"current", session_current}, {"upgrade", session_upgrade},
-    {"downgrade", session_downgrade}, {"stamp", session_stamp},     {"log", session_log},
+    {"describe", session_describe},
+    {"current", session_current},
+    {"upgrade", session_upgrade},
+    {"downgrade", session_downgrade},
+    {"stamp", session_stamp},
+    {"log", session_log},
     {"ensure_version", session_ensure_version},
     {"dump", session_dump},
-    {"close", session_close},         {NULL, NULL},
+    {"close", session_close},
+    {NULL, NULL},
 };
 static const luaL_Reg metamethods[] = {{"__gc", session_close}, {"__close", session_close}, {NULL, NULL}};
 
