@@ -3,8 +3,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "host/clock.h"
 #include "host/signal.h"
 
 /* The first half of the lock's key: "dmlu" in ASCII. The second is the hash of the version table's name. */
@@ -45,13 +45,6 @@ static char *find_holder(struct run *run, const char *name)
     return text;
 }
 
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static int refuse_busy(const char *holder, double waited, struct error *error)
 {
     error_set(error, ERROR_BUSY, "another runner is at work: %s", holder);
@@ -63,7 +56,7 @@ static int refuse_busy(const char *holder, double waited, struct error *error)
 
 static int wait_for(struct run *run, const char *name, struct error *error)
 {
-    double began = now_seconds();
+    double began = clock_now();
     char *holder = find_holder(run, name);
     bool taken = false;
     int rc = 0;
@@ -71,7 +64,7 @@ static int wait_for(struct run *run, const char *name, struct error *error)
         report_log(REPORT_INFO, "dmlua.lock", "waiting up to %.0f s for another runner: %s", run->options.lock_wait, holder);
     while (rc == 0 && !taken) {
         struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
-        double waited = now_seconds() - began;
+        double waited = clock_now() - began;
         if (run->options.no_wait || waited >= run->options.lock_wait) {
             rc = refuse_busy(holder, run->options.no_wait ? 0 : waited, error);
             break;

@@ -5,6 +5,7 @@
 
 #include "host/answers.h"
 #include "host/api/bind.h"
+#include "host/clock.h"
 #include "host/config.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
@@ -106,9 +107,7 @@ int step_await(struct step *step, struct error *error)
 
 double step_elapsed(const struct step *step)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - step->began.tv_sec) + (double)(now.tv_nsec - step->began.tv_nsec) / 1e9;
+    return clock_now() - step->began;
 }
 
 void step_note(struct step *step, const char *name, const char *text)
@@ -160,13 +159,13 @@ static int finish(struct step *step, struct error *error)
 static void note_begin(void *data)
 {
     struct step *step = data;
-    clock_gettime(CLOCK_MONOTONIC, &step->began);
+    step->began = clock_now();
 }
 
 static void note_commit(void *data)
 {
     struct step *step = data;
-    clock_gettime(CLOCK_MONOTONIC, &step->ended);
+    step->ended = clock_now();
     step->committed = true;
 }
 
@@ -331,10 +330,8 @@ void steps_settle(struct run *run, void (*event)(void *, const struct graph_step
 {
     while (run->sent != NULL && run->sent->committed) {
         struct step *step = run->sent;
-        double seconds = (double)(step->ended.tv_sec - step->began.tv_sec) +
-                         (double)(step->ended.tv_nsec - step->began.tv_nsec) / 1e9;
         if (event != NULL)
-            event(data, step->plan, seconds);
+            event(data, step->plan, step->ended - step->began);
         run->sent = step->next;
         if (run->sent == NULL)
             run->sent_last = NULL;

@@ -2,7 +2,6 @@
 #define DMLUA_STEP_H
 
 #include <lua.h>
-#include <time.h>
 
 #include "host/answers.h"
 #include "host/graph.h"
@@ -34,12 +33,12 @@ struct step {
     struct error failure;     /* the first that a call of the script met, also if the script has caught it */
     char *tenant;             /* whose callback runs */
     char *notes;              /* for the ledger row */
-    struct timespec began;
+    double began;             /* clock_now */
     char *tenants_seen;       /* the tenant list of the step's loops, joined by line feeds */
     char *tenants_from;       /* and the query that gave it */
     struct step *next;        /* that was sent after it */
     bool committed;           /* its COMMIT has been answered, */
-    struct timespec ended;    /* then */
+    double ended;             /* then */
 };
 
 /* Runs the step: script, checks, version rows, ledger row, COMMIT. Its COMMIT need not have been answered when this

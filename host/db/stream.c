@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/signal.h"
 
 enum {
@@ -130,18 +131,16 @@ static void take_one(struct db *db)
         lost_connection(db);
 }
 
-static long since_ms(const struct timespec *then)
+static int since_ms(double then)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (now.tv_sec - then->tv_sec) * 1000 + (now.tv_nsec - then->tv_nsec) / 1000000;
+    return (int)((clock_now() - then) * 1000);
 }
 
 /* Ctrl-C goes to the server; its answer then ends the wait. */
 static void pass_interrupt(struct db *db)
 {
     char reason[256];
-    clock_gettime(CLOCK_MONOTONIC, &db->cancel_sent);
+    db->cancel_sent = clock_now();
     if (!db->cancelled) {
         db->cancelled = true;
         db->cancelled_at = db->cancel_sent;
@@ -160,16 +159,16 @@ static void wait_socket(struct db *db, bool write)
         {.fd = signal_fd(), .events = POLLIN},
     };
     int timeout = -1;
-    if (db->cancelled ? since_ms(&db->cancel_sent) >= CANCEL_AGAIN_MS : signal_interrupted)
+    if (db->cancelled ? since_ms(db->cancel_sent) >= CANCEL_AGAIN_MS : signal_interrupted)
         pass_interrupt(db);
     if (db->cancelled) {
-        long left = CANCEL_PATIENCE_MS - since_ms(&db->cancelled_at);
+        int left = CANCEL_PATIENCE_MS - since_ms(db->cancelled_at);
         if (left <= 0) {
             give_up(db, ERROR_INTERRUPTED, "interrupted; the server did not answer within three seconds",
                     "the server may still be rolling back");
             return;
         }
-        timeout = left < CANCEL_AGAIN_MS ? (int)left : CANCEL_AGAIN_MS;
+        timeout = left < CANCEL_AGAIN_MS ? left : CANCEL_AGAIN_MS;
         fds[1].fd = -1;
     }
     if (poll(fds, 2, timeout) < 0 && errno != EINTR)

@@ -2,7 +2,6 @@
 #define DMLUA_DB_STREAM_H
 
 #include <pthread.h>
-#include <time.h>
 
 #include "host/config.h"
 #include "host/db/db.h"
@@ -37,8 +36,8 @@ struct db {
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
     int generation;           /* part of the prepared names; changes when they are forgotten */
     bool cancelled;           /* an interrupt was passed on to the server */
-    struct timespec cancelled_at; /* for the first time, */
-    struct timespec cancel_sent;  /* and for the last */
+    double cancelled_at;      /* for the first time, by clock_now, */
+    double cancel_sent;       /* and for the last */
 };
 
 /* queue.c */

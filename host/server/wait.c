@@ -3,20 +3,14 @@
 #include <poll.h>
 #include <time.h>
 
+#include "host/clock.h"
 #include "host/signal.h"
 
 enum { PAUSE_MS = 5 };
 
-static long long now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
-
 void wait_begin(struct wait *wait, int limit_ms)
 {
-    wait->deadline = now_ms() + limit_ms;
+    wait->deadline = clock_now() + limit_ms / 1000.0;
 }
 
 enum wait_result wait_state(const struct wait *wait)
@@ -25,7 +19,7 @@ enum wait_result wait_state(const struct wait *wait)
         signal_noticed();
         return WAIT_INTERRUPTED;
     }
-    return now_ms() < wait->deadline ? WAIT_MORE : WAIT_OVER;
+    return clock_now() < wait->deadline ? WAIT_MORE : WAIT_OVER;
 }
 
 enum wait_result wait_pause(const struct wait *wait)

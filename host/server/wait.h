@@ -6,7 +6,7 @@
 /* Every wait has a limit, and Ctrl-C ends it. */
 
 struct wait {
-    long long deadline; /* CLOCK_MONOTONIC, milliseconds */
+    double deadline; /* of clock_now */
 };
 
 enum wait_result { WAIT_MORE, WAIT_OVER, WAIT_INTERRUPTED };
