@@ -34,6 +34,8 @@ Creating directory scripts/isp/versions ...  done
 Creating directory scripts/isp/fixes ...  done
 Creating directory scripts/isp/lib ...  done
 Generating scripts/isp/script.lua.in ...  done
+Creating directory scripts/editor ...  done
+Generating scripts/editor/dmlua.lua ...  done
 Generating .luarc.json ...  done
 Generating dmlua.ini ...  done
 Please edit configuration/connection/logging settings in dmlua.ini before proceeding.
@@ -177,6 +179,8 @@ Creating directory db/versions ...  done
 Creating directory db/fixes ...  done
 Creating directory db/lib ...  done
 Generating db/script.lua.in ...  done
+Creating directory db/editor ...  done
+Generating db/editor/dmlua.lua ...  done
 Generating .luarc.json ...  done
 Generating dmlua.ini ...  done
 Please edit configuration/connection/logging settings in dmlua.ini before proceeding.

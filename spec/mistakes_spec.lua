@@ -3,6 +3,7 @@
 
 local step = require "spec.step"
 local types = require "dmlua.types"
+require "dmlua.postgresql" -- with sa, it fills in the types
 
 local all = {}
 
@@ -14,7 +15,10 @@ add("op.", { bulk_insert = require("dmlua.bulk").signature, batch_alter_table = 
 add("batch_op.", require("dmlua.batch").signatures)
 add("sa.", require "dmlua.signatures_sa")
 add("sa.", types.signatures.sa)
-add("postgresql.", types.signatures.postgresql)
+for name, signature in pairs(types.signatures.postgresql) do
+  -- the standard's types are the same values in both
+  if types.signatures.sa[name] ~= signature then all["postgresql." .. name] = signature end
+end
 add("inspector:", require("dmlua.inspect").signatures)
 
 local names = {}

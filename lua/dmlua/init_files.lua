@@ -210,6 +210,7 @@ M.luarc = [==[
   "$schema": "https://raw.githubusercontent.com/LuaLS/vscode-lua/master/setting/schema.json",
   "runtime.version": "Lua 5.4",
   "runtime.path": ["?.lua", @LIBS@],
+  "workspace.library": ["@META@"],
   "runtime.builtin": { "debug": "disable", "io": "disable", "package": "disable" },
   "diagnostics.globals": [
     "op", "sa", "postgresql", "guards", "tenants", "context", "null", "json", "log",

@@ -182,7 +182,9 @@ end
 --- Adds the types of SQLAlchemy's PostgreSQL dialect.
 function M.dialect(into, standard)
   define_all(dialect, into, "postgresql")
-  for _, name in ipairs(shared) do into[name] = standard[name] end
+  for _, name in ipairs(shared) do
+    into[name], M.signatures.postgresql[name] = standard[name], M.signatures.sa[name]
+  end
 end
 
 return M

@@ -1,6 +1,7 @@
 -- init: begins a project: an ini of two services, a tree of scripts for each, their template, settings for editors.
 -- Nothing that is there is written over. Words and order are Alembic's.
 
+local annotations = require "dmlua.annotations"
 local errors = require "dmlua.errors"
 local files = require "dmlua.init_files"
 local lfs = require "lfs"
@@ -117,6 +118,9 @@ local function run(context)
     places[named[1]] = trees[i]
   end
   places.LIBS = libraries(trees)
+  places.META = from_ini(ini, directory .. "/editor")
+  make_directory(directory .. "/editor", report)
+  write(directory .. "/editor/dmlua.lua", annotations.text(), report)
   write((ini:match "^(.*/)[^/]*$" or "") .. ".luarc.json", filled(files.luarc, places, "%%"), report)
   write(ini, filled(files.of(template, files.ini), places, "%%%%"), report)
   report.finish(ini)
@@ -127,8 +131,8 @@ return {
   name = "init",
   summary = "make a dmlua.ini, a tree of migrations and its template",
   description = "Makes dmlua.ini with two services (management, isp) and three environments, a tree of scripts for " ..
-    "each service below DIRECTORY, the template of new revisions, and .luarc.json for editors; with `-t generic`, " ..
-    "one tree of one database. Writes over nothing.",
+    "each service below DIRECTORY, the template of new revisions, .luarc.json and annotations for editors; " ..
+    "with `-t generic`, one tree of one database. Writes over nothing.",
   arguments = arguments,
   run = run,
 }

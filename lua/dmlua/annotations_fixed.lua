@@ -1,0 +1,284 @@
+-- The parts of the annotations that no signature tells.
+
+local M = {}
+
+M.head = [=[
+---@meta
+-- dmlua's vocabulary, for lua-language-server. Written by `dmlua init`; it may be removed and written again.
+
+---@class dmlua.null SQL NULL, where nil would vanish
+null = {}
+
+---@class dmlua.type A type: sa.String(50), or sa.Text without ()
+---@field name string
+---@field sql string
+---@field length? integer
+---@field precision? integer
+---@field scale? integer
+---@field timezone? boolean
+---@field labels? string[] an enumeration's
+---@field item_type? dmlua.type an array's
+local type = {}
+---@param variant dmlua.type
+---@param ... string dialects
+---@return dmlua.type
+function type:with_variant(variant, ...) end
+---@param bind dmlua.connection
+---@param options? boolean|{checkfirst: boolean}
+function type:create(bind, options) end
+---@param bind dmlua.connection
+---@param options? boolean|{checkfirst: boolean}
+function type:drop(bind, options) end
+
+---@class dmlua.expression SQL: sa.text("…"), sa.func.now()
+---@class dmlua.text: dmlua.expression
+local text = {}
+---@param ... dmlua.bindparam|table<string, any>
+---@return dmlua.text
+function text:bindparams(...) end
+
+---@class dmlua.bindparam
+---@class dmlua.table_element A column or a constraint of a table
+---@class dmlua.column_item What may follow a column's type
+---@class dmlua.column: dmlua.table_element
+---@field name string
+---@class dmlua.check: dmlua.table_element, dmlua.column_item
+---@class dmlua.identity: dmlua.column_item
+---@class dmlua.computed: dmlua.column_item
+---@class dmlua.table_column
+---@class dmlua.table What op.bulk_insert writes to
+
+---@class dmlua.result
+---@field rowcount integer
+---@field returns_rows boolean
+---@overload fun(): table|nil
+local result = {}
+---@return table[]
+function result:fetchall() end
+---@return table[]
+function result:all() end
+---@return table|nil
+function result:fetchone() end
+---@return table|nil
+function result:first() end
+---@return table
+function result:one() end
+---@return table|nil
+function result:one_or_none() end
+---@return any
+function result:scalar() end
+---@return any
+function result:scalar_one() end
+---@return any
+function result:scalar_one_or_none() end
+---@return dmlua.result
+function result:scalars() end
+---@return dmlua.result
+function result:mappings() end
+---@return string[]
+function result:keys() end
+function result:close() end
+
+---@class dmlua.connection
+---@field dialect {name: string}
+local connection = {}
+---Waits for all that was sent before, and for this.
+---@param sql string|dmlua.text
+---@param parameters? table
+---@return dmlua.result
+function connection:execute(sql, parameters) end
+---@param sql string
+---@param parameters? table
+---@return dmlua.result
+function connection:exec_driver_sql(sql, parameters) end
+---@param sql string|dmlua.text
+---@param parameters? table
+---@return any
+function connection:scalar(sql, parameters) end
+---@param sql string|dmlua.text
+---@param parameters? table
+---@return dmlua.result
+function connection:scalars(sql, parameters) end
+
+---@class dmlua.migration_context
+---@field dialect {name: string}
+local migration_context = {}
+---What fn sends runs outside a transaction.
+---@param fn function
+function migration_context:autocommit_block(fn) end
+
+---@class sa
+---@field func table<string, fun(...): dmlua.expression>
+sa = {}
+---@type dmlua.expression
+sa.true_ = {}
+---@type dmlua.expression
+sa.false_ = {}
+---@type dmlua.expression
+sa.null = {}
+---@param text string
+---@return dmlua.text
+function sa.literal_column(text) end
+---@param text string the type as PostgreSQL reads it
+---@return dmlua.type
+function sa.type(text) end
+
+---@class postgresql
+postgresql = {}
+postgresql.ExcludeConstraint = sa.ExcludeConstraint
+
+---@class inspector The catalogue, asked anew by every call
+local inspector = {}
+
+---@class op
+op = {}
+---@param name string
+---@return string
+function op.f(name) end
+---@param value string|number|boolean|dmlua.null
+---@return dmlua.expression
+function op.inline_literal(value) end
+---@return dmlua.connection
+function op.get_bind() end
+---@return dmlua.migration_context
+function op.get_context() end
+---Any number of statements, or one with parameters. Does not wait.
+---@param sql string|dmlua.text
+---@param parameters? table
+---@param options? {execution_options: table}
+function op.execute(sql, parameters, options) end
+---@param tables (string|{[1]: string, schema: string})[]
+---@param fn function
+function op.across_tenants(tables, fn) end
+---@param name string
+---@param fn fun(operations: op, ...)
+function op.register_operation(name, fn) end
+---@param kind string
+---@param fn fun(operations: op, operation: table)
+function op.implementation_for(kind, fn) end
+---@param operation {kind: string}
+function op.invoke(operation) end
+---For a downgrade() that cannot be.
+---@param why string
+function op.irreversible(why) end
+]=]
+
+M.batch = [=[
+---@class batch_op
+local batch_op = {}
+batch_op.execute, batch_op.f, batch_op.get_bind = op.execute, op.f, op.get_bind
+batch_op.get_context, batch_op.inline_literal, batch_op.invoke = op.get_context, op.inline_literal, op.invoke
+
+---@class op.batch_alter_table.options
+---@field schema? string
+---@field recreate? "auto"|"always"|"never"
+---@param table_name string
+---@param options op.batch_alter_table.options
+---@param fn fun(batch_op: batch_op)
+---@overload fun(table_name: string, fn: fun(batch_op: batch_op))
+function op.batch_alter_table(table_name, options, fn) end
+]=]
+
+M.tail = [=[
+---@class guards.options
+---@field schema? string
+---@field column? string the tenant column
+
+guards = {}
+---@class guards.column.options: guards.options
+---@field type? dmlua.type
+---@field backfill? string|dmlua.expression what rows without a tenant get
+---@field references? string "table.column"
+
+---@param table_name string
+---@param options? guards.column.options
+function guards.ensure_tenant_column(table_name, options) end
+---@param table_name string
+---@param options? {schema?: string, column?: string, type?: dmlua.type}
+function guards.assert_tenant_column(table_name, options) end
+---@param table_name string
+---@param additional_columns? (string|string[])[]
+---@param options? {schema?: string, column?: string, unique?: (string|string[])[]}
+function guards.ensure_tenant_indexes(table_name, additional_columns, options) end
+---@param table_name string
+---@param additional_columns? (string|string[])[]
+---@param options? {schema?: string, column?: string, unique?: (string|string[])[]}
+function guards.assert_tenant_indexes(table_name, additional_columns, options) end
+---@param table_name string
+---@param options? guards.options
+function guards.ensure_tenant_isolation(table_name, options) end
+---@param table_name string
+---@param options? guards.options
+function guards.validate_tenant_isolation(table_name, options) end
+---@param table_name string
+---@param options? guards.options
+function guards.assert_tenant_isolation(table_name, options) end
+---@param table_name string
+---@param options? guards.options
+function guards.drop_tenant_isolation(table_name, options) end
+---@param options? {strategy?: string}
+function guards.setup_tenant_isolation(options) end
+---@param table_name string
+---@param options? {schema?: string, column?: string, strategy?: string}
+function guards.enable_tenant_isolation_on(table_name, options) end
+
+tenants = {}
+---Calls fn once for every tenant, in the tenant's own context.
+---@param fn fun(tenant: {id: string})
+---@param options? table
+function tenants.each(fn, options) end
+---@param id string|integer
+---@param fn fun(tenant: {id: string})
+function tenants.with(id, fn) end
+
+context = {}
+---@return dmlua.migration_context
+function context.get_context() end
+---@param fn function
+function context.autocommit_block(fn) end
+---@return boolean
+function context.is_offline_mode() end
+---What -x gave on the command line.
+---@param options? {as_dictionary: boolean}
+---@return table
+function context.get_x_argument(options) end
+---Wall seconds since the step began; waits for all that was sent before.
+---@return number
+function context.elapsed() end
+
+---@class json
+---@overload fun(value: any): any marks a parameter as JSON
+json = {}
+---@param value any
+---@return string
+function json.encode(value) end
+---@param text string
+---@return any
+function json.decode(text) end
+---@param list any[]
+---@return any[]
+function json.array(list) end
+
+log = {}
+---@param format any
+function log.debug(format, ...) end
+---@param format any
+function log.info(format, ...) end
+---@param format any
+function log.warn(format, ...) end
+log.warning = log.warn
+---@param format any
+function log.error(format, ...) end
+
+-- What a revision's file sets itself.
+---@type string
+revision = nil
+---@type string|string[]|nil
+down_revision = nil
+---@type string|string[]|nil
+branch_labels = nil
+---@type string|string[]|nil
+depends_on = nil
+]=]
+
+return M
