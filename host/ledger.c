@@ -13,26 +13,29 @@ static const char create_version[] = "CREATE TABLE IF NOT EXISTS {v} (version_nu
 /* doc/decisions.md says why the tables have this shape. */
 static const char *const create_tables[] = {
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_ledger ("
-    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run_id uuid NOT NULL, kind text NOT NULL, what text,"
+    " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, version_table text NOT NULL, run_id uuid NOT NULL,"
+    " kind text NOT NULL, what text,"
     " part integer, service text, environment text NOT NULL, tenant text, who text NOT NULL, client text,"
     " started timestamptz NOT NULL, duration interval NOT NULL, rows bigint, sha256 text, outcome text NOT NULL,"
     " reason text, note text)",
-    "CREATE INDEX IF NOT EXISTS dmlua_ledger_what ON {s}.dmlua_ledger (what, id)",
+    "CREATE INDEX IF NOT EXISTS dmlua_ledger_what ON {s}.dmlua_ledger (version_table, what, id)",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_progress ("
-    " what text NOT NULL, direction text NOT NULL, part integer NOT NULL, round integer NOT NULL DEFAULT 0,"
+    " version_table text NOT NULL, what text NOT NULL, direction text NOT NULL, part integer NOT NULL,"
+    " round integer NOT NULL DEFAULT 0,"
     " tenant text NOT NULL DEFAULT '', cursor text, state text NOT NULL, hash text, statements text, answers text,"
     " run_id uuid NOT NULL, changed timestamptz NOT NULL DEFAULT pg_catalog.now(),"
-    " PRIMARY KEY (what, direction, part, round, tenant))",
+    " PRIMARY KEY (version_table, what, direction, part, round, tenant))",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_tenants ("
     " id text PRIMARY KEY, schema text NOT NULL UNIQUE, state text NOT NULL, versions text[] NOT NULL DEFAULT '{}')",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_tables ("
     " name text PRIMARY KEY, declared text NOT NULL, reason text, since timestamptz NOT NULL DEFAULT pg_catalog.now())",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_database ("
-    " one boolean PRIMARY KEY DEFAULT true CHECK (one), service text, environment text NOT NULL,"
+    " version_table text PRIMARY KEY, service text, environment text NOT NULL,"
     " format integer NOT NULL)",
 };
 static const char insert_database[] =
-    "INSERT INTO {s}.dmlua_database (service, environment, format) VALUES ($1, $2, 1) ON CONFLICT DO NOTHING";
+    "INSERT INTO {s}.dmlua_database (version_table, service, environment, format) VALUES ({t}, $1, $2, 1)"
+    " ON CONFLICT DO NOTHING";
 
 #define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
@@ -62,7 +65,8 @@ static const struct {
          " FROM (SELECT coalesce(pg_catalog.string_agg(version_num, ', ' ORDER BY version_num COLLATE \"C\"),"
          " '') AS rows FROM {v}) r,"
          " (SELECT pg_catalog.count(*) AS done FROM {s}.dmlua_progress"
-         " WHERE what = CAST($2 AS text) AND direction = CAST($3 AS text) AND tenant = '' AND state = 'done') p"},
+         " WHERE version_table = {t} AND what = CAST($2 AS text) AND direction = CAST($3 AS text) AND tenant = ''"
+         " AND state = 'done') p"},
     [LEDGER_CHECK_STATE] =
         {{LEDGER_CHECK_STATE, ERROR_MIGRATION, "the script has left the session changed", STATE_HINT, NULL},
          "SELECT " RAISE("CASE"
@@ -87,22 +91,23 @@ static const struct {
          "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
-                       "INSERT INTO {s}.dmlua_ledger (run_id, kind, what, part, service, environment, tenant, client,"
+                       "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
+                       " client,"
                        " rows, sha256, outcome, reason, note, duration, who, started)"
-                       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                       " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
                        " coalesce(CAST($14 AS double precision) * interval '1 second',"
                        " pg_catalog.clock_timestamp() - pg_catalog.now()),"
                        " session_user, coalesce(pg_catalog.clock_timestamp()"
                        " - CAST($14 AS double precision) * interval '1 second', pg_catalog.now()))"},
     [LEDGER_PROGRESS_PUT] = {{.slot = LEDGER_PROGRESS_PUT},
                              "INSERT INTO {s}.dmlua_progress"
-                             " (what, direction, part, state, hash, statements, answers, run_id)"
-                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-                             " ON CONFLICT (what, direction, part, round, tenant) DO UPDATE"
+                             " (version_table, what, direction, part, state, hash, statements, answers, run_id)"
+                             " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8)"
+                             " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE"
                              " SET state = EXCLUDED.state, hash = EXCLUDED.hash, statements = EXCLUDED.statements,"
                              " answers = EXCLUDED.answers, run_id = EXCLUDED.run_id, changed = pg_catalog.now()"},
     [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
-                              "DELETE FROM {s}.dmlua_progress WHERE what = $1 AND direction = $2"},
+                              "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"},
     [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
                              "SELECT pg_catalog.set_config($1, $2, true),"
                              " pg_catalog.set_config('row_security', 'on', true),"
@@ -121,14 +126,14 @@ static const struct {
     /* FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this transaction first. */
     [LEDGER_LOOP_ALIVE] =
         {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
-         "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE what = $1 AND direction = $2"
-         " AND part = CAST($3 AS integer) AND round = 0 AND tenant = '' AND state = 'running' FOR KEY SHARE)"
+         "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant = '' AND state = 'running' FOR KEY SHARE)"
          " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
     [LEDGER_LOOP_TENANT] =
         {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
-         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (what, direction, part, run_id, tenant, state)"
-         " VALUES ($1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
-         " ON CONFLICT (what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
+         " tenant, state) VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
     [LEDGER_INDEX_VALID] =
@@ -151,36 +156,72 @@ static const struct {
                          " pg_catalog.set_config('row_security', 'off', false)"},
 };
 
-/* Expands {v}, {s} and {p} with identifiers that libpq quotes: the one place where names of ours are put into SQL. Owned. */
-static char *expand(const struct ledger *ledger, const char *text)
+/* The names that stand in our statements, quoted by libpq. */
+struct names {
+    char *schema, *table, *key, *literal;
+};
+
+static void names_make(const struct ledger *ledger, struct names *names)
 {
     PGconn *conn = db_connection(ledger->db);
-    char *schema = PQescapeIdentifier(conn, ledger->schema, strlen(ledger->schema));
-    char *table = PQescapeIdentifier(conn, ledger->table, strlen(ledger->table));
-    char *key_name = NULL, *key;
+    char *key = NULL;
+    error_text(&key, "%s_pkc", ledger->table);
+    names->schema = PQescapeIdentifier(conn, ledger->schema, strlen(ledger->schema));
+    names->table = PQescapeIdentifier(conn, ledger->table, strlen(ledger->table));
+    names->key = PQescapeIdentifier(conn, key, strlen(key));
+    names->literal = PQescapeLiteral(conn, ledger->table, strlen(ledger->table));
+    free(key);
+    if (names->schema == NULL || names->table == NULL || names->key == NULL || names->literal == NULL)
+        abort();
+}
+
+static void names_free(struct names *names)
+{
+    PQfreemem(names->schema);
+    PQfreemem(names->table);
+    PQfreemem(names->key);
+    PQfreemem(names->literal);
+}
+
+static void put_name(FILE *out, const struct names *names, char which)
+{
+    switch (which) {
+    case 'v':
+        fprintf(out, "%s.%s", names->schema, names->table);
+        break;
+    case 's':
+        fputs(names->schema, out);
+        break;
+    case 't':
+        fputs(names->literal, out);
+        break;
+    default:
+        fputs(names->key, out);
+        break;
+    }
+}
+
+/* Expands {v} (the version table), {s} (its schema), {t} (its name as text) and {p} (its key): the one place where names of
+   ours are put into SQL. Owned. */
+static char *expand(const struct ledger *ledger, const char *text)
+{
+    struct names names;
     char *out = NULL;
     size_t size = 0;
     FILE *stream = open_memstream(&out, &size);
-    error_text(&key_name, "%s_pkc", ledger->table);
-    key = PQescapeIdentifier(conn, key_name, strlen(key_name));
-    if (stream == NULL || schema == NULL || table == NULL || key == NULL)
+    if (stream == NULL)
         abort();
+    names_make(ledger, &names);
     for (; *text != '\0'; text++) {
         if (text[0] == '{' && text[1] != '\0' && text[2] == '}') {
-            if (text[1] == 'v')
-                fprintf(stream, "%s.%s", schema, table);
-            else
-                fputs(text[1] == 's' ? schema : key, stream);
+            put_name(stream, &names, text[1]);
             text += 2;
         } else {
             fputc(*text, stream);
         }
     }
+    names_free(&names);
     fclose(stream);
-    PQfreemem(schema);
-    PQfreemem(table);
-    PQfreemem(key);
-    free(key_name);
     return out;
 }
 
@@ -306,8 +347,7 @@ int ledger_create(struct ledger *ledger, const struct config *config, struct err
         send_text(ledger, create_version, 0, NULL);
     for (i = 0; !ledger->has_tables && i < sizeof create_tables / sizeof *create_tables; i++)
         send_text(ledger, create_tables[i], 0, NULL);
-    if (!ledger->has_tables)
-        send_text(ledger, insert_database, 2, database);
+    send_text(ledger, insert_database, 2, database);
     if (txn_commit(ledger, error) != 0) {
         if (strcmp(error->sqlstate, "42501") == 0)
             error_text(&error->hint, "GRANT CREATE, USAGE ON SCHEMA %s TO %s, or migrate as the role that owns the database",

@@ -45,8 +45,8 @@ PGresult *loop_done(struct tenant_loop *loop, struct error *error)
     const char *values[3] = {step->plan->revision, step->direction, part};
     snprintf(part, sizeof part, "%d", step->part);
     return ledger_query(ledger_of(loop),
-                        "SELECT tenant FROM {s}.dmlua_progress WHERE what = $1 AND direction = $2"
-                        " AND part = CAST($3 AS integer) AND tenant <> '' AND state = 'done'",
+                        "SELECT tenant FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+                        " AND direction = $2 AND part = CAST($3 AS integer) AND tenant <> '' AND state = 'done'",
                         3, values, error);
 }
 

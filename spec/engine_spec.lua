@@ -197,6 +197,12 @@ describe("a step", function()
     assert.are.equal("", result.code == 0 and "" or result.err)
   end)
 
+  it("names the line of a fault in a text whose line feeds are written \\n", function()
+    local folder = project(helper.database(), {
+      'op.execute("SELECT 1,\\n 2,\\n nope")\nop.execute("SELECT 1")\nop.execute("SELECT 2")' })
+    says(helper.dmlua("upgrade head", { cwd = folder }), "at versions/aaaa.lua:11\n")
+  end)
+
   it("goes down as it went up", function()
     local db = helper.database()
     local folder = project(db, { { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("DROP TABLE one") ]] },
@@ -312,8 +318,8 @@ describe("runners", function()
     assert.are.equal("aaaa", rows(db))
     assert.is_false(has(db, "two"))
     assert.are.equal(1, #ledger(db))
-    helper.execute(db, "INSERT INTO dmlua_ledger (run_id, kind, what, environment, who, started, duration, outcome)"
-      .. " VALUES (gen_random_uuid(), 'test', 'x', 'x', 'x', now(), '0', 'x')")
+    helper.execute(db, "INSERT INTO dmlua_ledger (version_table, run_id, kind, what, environment, who, started,"
+      .. " duration, outcome) VALUES ('x', gen_random_uuid(), 'test', 'x', 'x', 'x', now(), '0', 'x')")
     assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
     assert.are.equal("bbbb", rows(db))
     assert.is_true(has(db, "two"))

@@ -271,6 +271,18 @@ describe("a step with parts", function()
     assert.are.equal("abcd", helper.value(db, "SELECT version_num FROM alembic_version"))
   end)
 
+  it("is not that of another tree whose version table stands in the same schema", function()
+    local db = helper.database()
+    helper.dmlua("upgrade head", { cwd = project(db, failing) })
+    local other = helper.project { database = db, settings = { version_table = "other_version" },
+      versions = { revision 'op.execute("CREATE TABLE other (a int)")' } }
+    assert.are.equal("", helper.dmlua("current", { cwd = other }).out)
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = other }).code)
+    assert.are.equal("", helper.dmlua("log", { cwd = other }).out:match "failed" or "")
+    assert.are.same({ { part = "1", state = "done" }, { part = "2", state = "done" } }, progress(db))
+    assert.are.equal(0, helper.dmlua("downgrade base", { cwd = other }).code)
+  end)
+
   it("cannot be cut inside a transaction that is the whole run's", function()
     local db = helper.database()
     local folder = helper.project { database = db, versions = { revision(concurrently) },

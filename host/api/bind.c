@@ -47,7 +47,7 @@ static int read_values(lua_State *L, int index, const char **values)
     return count;
 }
 
-/* (self, sql, params, file, line, raw): the statement that the arguments describe. Leaves an array of values on the stack. */
+/* (self, sql, params, file, line, raw, lines): the statement that the arguments describe. Leaves an array of values on the stack. */
 static struct db_statement read_statement(lua_State *L, const struct step *step)
 {
     struct db_statement statement = {.sql = luaL_checkstring(L, 2)};
@@ -59,6 +59,7 @@ static struct db_statement read_statement(lua_State *L, const struct step *step)
     statement.origin.file = luaL_optstring(L, 4, NULL);
     statement.origin.line = (int)luaL_optinteger(L, 5, 0);
     statement.origin.raw = lua_toboolean(L, 6);
+    statement.origin.lines = lua_toboolean(L, 7);
     statement.origin.tenant = step->tenant;
     return statement;
 }
@@ -88,7 +89,7 @@ int bind_fail(lua_State *L, struct step *step, struct error *error)
     return state_raise(L, error);
 }
 
-/* send(sql, params, file, line, raw) */
+/* send(sql, params, file, line, raw, lines) */
 static int bind_send(lua_State *L)
 {
     struct step *step = bind_step(L);
@@ -96,7 +97,7 @@ static int bind_send(lua_State *L)
     struct step_alone alone = {0};
     struct db_statement statement;
     bool is_alone;
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     statement = read_statement(L, step);
     is_alone = step->alone && read_alone(L, statement.sql, &alone);
     if (step_send(step, &statement, is_alone ? &alone : NULL, &error) != 0)
@@ -136,7 +137,7 @@ static void put_tag(lua_State *L, const char *tag)
     put_integer(L, "rowcount", strtoll(count + 1, NULL, 10));
 }
 
-/* query(sql, params, file, line, raw): the answer, as pq_pushresult makes it. */
+/* query(sql, params, file, line, raw, lines): the answer, as pq_pushresult makes it. */
 static int bind_query(lua_State *L)
 {
     struct step *step = bind_step(L);
@@ -144,7 +145,7 @@ static int bind_query(lua_State *L)
     struct db_statement statement;
     PGresult **result;
     struct step_alone alone = {0};
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     statement = read_statement(L, step);
     result = bind_result_box(L);
     if (step->alone && read_alone(L, statement.sql, &alone)) /* no such statement answers with rows */

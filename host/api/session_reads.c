@@ -28,7 +28,7 @@ int session_log(lua_State *L)
         "SELECT id, CAST(run_id AS text) AS run, kind AS direction, what AS revision, part, service, environment, tenant, outcome,"
         " pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS started,"
         " CAST(extract(epoch FROM duration) * 1000 AS bigint) AS duration_ms, who, client, rows, sha256, reason, note"
-        " FROM {s}.dmlua_ledger ORDER BY id DESC LIMIT CAST($1 AS bigint)",
+        " FROM {s}.dmlua_ledger WHERE version_table = {t} ORDER BY id DESC LIMIT CAST($1 AS bigint)",
         1, &value, &error);
     if (work->result == NULL)
         return state_raise(L, &error);

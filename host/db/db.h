@@ -20,7 +20,8 @@ struct origin {
     const char *file;
     const char *tenant;
     int line;
-    bool raw; /* the author's own text: a line feed in it is a line of the file */
+    bool raw;   /* the author's own text */
+    bool lines; /* a line feed in it is a line of the file */
 };
 
 /* A statement of the host's own. It is prepared once a connection, under its slot's name. One whose job is to raise

@@ -52,7 +52,7 @@ static void read_origin(const struct db_statement *statement, struct error *erro
         return;
     }
     error_text(&error->statement, "%s", statement->sql);
-    if (origin->raw && error->position > 0 && origin->line > 0)
+    if (origin->lines && error->position > 0 && origin->line > 0)
         error->line += lines_before(statement->sql, error->position);
 }
 

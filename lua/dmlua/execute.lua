@@ -95,7 +95,7 @@ function M.new(step)
   local bind, execution = step.bind, {}
 
   local function send(part, file)
-    bind:send(part.sql, part.params, file, part.line, true)
+    bind:send(part.sql, part.params, file, part.line, true, part.verbatim)
   end
 
   local function connection_execute(_, ...)
@@ -103,7 +103,7 @@ function M.new(step)
     local parts, file = statements(step, "bind:execute", given), (errors.where())
     for i = 1, #parts - 1 do send(parts[i], file) end
     local last = parts[#parts]
-    return result.new(bind:query(last.sql, last.params, file, last.line, true))
+    return result.new(bind:query(last.sql, last.params, file, last.line, true, last.verbatim))
   end
 
   local connection = strict.object("bind", { dialect = strict.view("dialect", { name = "postgresql" }) }, {

@@ -151,10 +151,10 @@ local function line_of_text(file, line, text)
   end
 end
 
--- From lines within the text to the author's: fn(line from 0).
+-- From lines within the text to the author's: fn(line from 0), and whether the text stands in the file as it is.
 local function author_lines(text, file, line)
   local first = file and text:find("\n", 1, true) and line_of_text(file, line, text)
-  return function(offset) return first and first + offset or line end
+  return function(offset) return first and first + offset or line end, first ~= nil and first ~= false
 end
 
 local function statements_of(text, values)
@@ -163,17 +163,20 @@ local function statements_of(text, values)
   return { statement }, failure
 end
 
---- What op.execute sends: list of {sql, params, line, words, refuses_block}; `values` nil: the text as it is. `file`
---- and `line` are of errors.where(); each statement gets its own line. What cannot be sent raises at its line.
+--- What op.execute sends: list of {sql, params, line, verbatim, words, refuses_block}; `values` nil: the text as it is.
+--- `file` and `line` are of errors.where(); each statement gets its own line, and `verbatim` says that its line feeds
+--- are the file's. What cannot be sent raises at its line.
 function M.statements(text, values, file, line)
-  local line_of = author_lines(text, file, line)
+  local line_of, verbatim = author_lines(text, file, line)
   local statements, failure = statements_of(text, values)
   if not failure and #statements == 0 then failure = { message = "the text holds no statement", line = 0 } end
   if failure then
     errors.raise { kind = "migration", message = failure.message, hint = failure.hint, file = file,
       line = line_of(failure.line) }
   end
-  for _, statement in ipairs(statements) do statement.line = line_of(statement.line) end
+  for _, statement in ipairs(statements) do
+    statement.line, statement.verbatim = line_of(statement.line), verbatim
+  end
   return statements
 end
 
