@@ -90,6 +90,11 @@ describe("a Python revision's header", function()
     assert.equal("One two", it.message)
   end)
 
+  it("may be of the encoding latin-1", function()
+    local it = read "# coding: latin-1\n'Caf\xe9'\nrevision = 'a'\ndown_revision = 'y'\n"
+    assert.equal("Caf\u{e9}", it.message)
+  end)
+
   it("may carry labels and dependencies", function()
     local it = read "revision = 'a'\ndown_revision = None\nbranch_labels = ('one', \"two\")\ndepends_on = ['y', 'z']\n"
     assert.same({ "one", "two" }, it.branch_labels)
@@ -178,7 +183,7 @@ describe("a tree in both languages", function()
     local folder = project({ ["a.py"] = python "a", ["b.lua"] = lua("b", "a"), ["x.lua"] = lua "x" }, { database = db })
     local result = run(folder, "upgrade heads")
     assert.equal(2, result.code)
-    assert.matches("FAILED: versions/a.py is written in Python, which dmlua never runs; nothing was run",
+    assert.matches("FAILED: versions/a.py is written in Python, which dmlua never runs",
       result.err, 1, true)
     for _, way in ipairs { 'port it: a file with revision = "a" in Lua beside it takes its place', "alembic upgrade a",
       "dmlua stamp a" } do
@@ -186,7 +191,10 @@ describe("a tree in both languages", function()
     end
     assert.equal("", run(folder, "current").out)
     assert.matches("upgrade <base> -> a, a, in Python", run(folder, "plan upgrade heads").out, 1, true)
+    assert.matches("WARN  [dmlua] upgrade will refuse this plan: versions/a.py is written in Python",
+      run(folder, "plan upgrade heads").err, 1, true)
     assert.equal(0, run(folder, "stamp a").code)
+    assert.equal("", run(folder, "plan upgrade heads").err)
     assert.equal("a\n", run(folder, "current").out)
     assert.equal(0, run(folder, "upgrade heads").code)
     assert.equal(2, run(folder, "downgrade base").code)

@@ -12,7 +12,7 @@ static int refuse_python(const struct script *script, const char *entry, struct 
 {
     bool up = strcmp(entry, "upgrade") == 0;
     const char *before = script->down_count > 0 ? script->down[0] : "base";
-    error_set(error, ERROR_USAGE, "%s is written in Python, which dmlua never runs; nothing was run", script->path);
+    error_set(error, ERROR_USAGE, "%s is written in Python, which dmlua never runs", script->path);
     error_text(&error->revision, "%s", script->revision);
     error_text(&error->hint,
                "port it: a file with revision = \"%s\" in Lua beside it takes its place; or let Alembic run it: "

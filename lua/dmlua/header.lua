@@ -209,7 +209,11 @@ function M.python(file)
   for field, list in pairs { down_revision = file.down, branch_labels = file.labels, depends_on = file.depends } do
     for _, name in ipairs(list) do check_name(file, field, name) end
   end
-  return describe(file.doc or "")
+  local doc = file.doc or ""
+  if not utf8.len(doc) then -- a file may say `coding: latin-1`; of all encodings that one needs no table
+    doc = doc:gsub("[\128-\255]", function(c) return utf8.char(c:byte()) end)
+  end
+  return describe(doc)
 end
 
 local known = { run = true, undo = true }

@@ -1,5 +1,6 @@
 -- plan: the steps that a verb would run and the heads afterwards; changes nothing.
 
+local engine = require "dmlua.engine"
 local output = require "dmlua.output"
 
 local function arguments(parser)
@@ -58,9 +59,22 @@ local function write_text(graph, plan)
     count == 0 and "nothing to do" or count == 1 and "1 step" or count .. " steps", heads))
 end
 
+-- A plan may name what its verb will not run: a file in Python, one without such a function.
+local function warn_refused(tree, plan)
+  for _, step in ipairs(plan.steps) do
+    if step.direction ~= "stamp" then
+      local ok, failure = pcall(tree.check, tree, step.revision, step.direction)
+      if not ok then
+        return engine.log("warn", "dmlua", ("%s will refuse this plan: %s (%s)"):format(step.direction,
+          failure.message, failure.hint))
+      end
+    end
+  end
+end
+
 local function run(context)
-  local options = context.options
-  local graph = context.tree():graph()
+  local options, tree = context.options, context.tree()
+  local graph = tree:graph()
   local rows = start(context, graph)
   local plan = graph:plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
   if options.json then
@@ -68,6 +82,7 @@ local function run(context)
   else
     write_text(graph, plan)
   end
+  warn_refused(tree, plan)
   return 0
 end
 
