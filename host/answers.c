@@ -71,8 +71,7 @@ PGresult *answer_read(const char **text, char tag[ANSWER_TAG])
     rows = (int)strtol(end, &end, 10);
     *text = end + (*end == ' ');
     kept = read_text(text);
-    if (tag != NULL)
-        snprintf(tag, ANSWER_TAG, "%s", kept != NULL ? kept : "");
+    snprintf(tag, ANSWER_TAG, "%s", kept != NULL ? kept : "");
     free(kept);
     result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     if (result == NULL)

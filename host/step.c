@@ -17,8 +17,7 @@ static bool says(const char *sql, const char *word)
     return strncasecmp(sql + strspn(sql, " \t\r\n"), word, strlen(word)) == 0;
 }
 
-/* A read's answer in a part that an earlier run finished. */
-static PGresult *kept_answer(struct step *step, struct error *error)
+PGresult *step_kept_answer(struct step *step, struct error *error)
 {
     PGresult *result = answer_read(&step->recorder.kept, step->tag);
     if (result == NULL) {
@@ -85,7 +84,7 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
     if (!step->looping)
         recorder_statement(&step->recorder, statement);
     if (step->kept != NULL) {
-        result = kept_answer(step, error);
+        result = step_kept_answer(step, error);
     } else {
         step->run->dirty = step->run->dirty || statement->origin.raw;
         result = db_query(step->run->ledger->db, statement, error);

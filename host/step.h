@@ -61,6 +61,8 @@ void steps_drop(struct run *run);
 int step_send(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
               struct error *error);
 PGresult *step_query(struct step *step, const struct db_statement *statement, struct error *error);
+/* What the earlier run that finished the open part read next. Owned: PQclear. Null, refused, when it read no more. */
+PGresult *step_kept_answer(struct step *step, struct error *error);
 int step_cut(struct step *step, struct error *error);
 int step_await(struct step *step, struct error *error);
 double step_elapsed(const struct step *step);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/answers.h"
 #include "host/config.h"
 
 /* The list may stand in another service's database: the guide keeps isp's tenants in management. */
@@ -112,7 +111,7 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
 {
     PGresult *result;
     if (step->kept != NULL) /* an earlier run's part: the list that it saw */
-        return answer_read(&step->recorder.kept, NULL);
+        return step_kept_answer(step, error);
     result = tenant_read(step, from, allow_empty, error);
     if (result == NULL)
         return NULL;

@@ -74,36 +74,30 @@ static const char *text_field(lua_State *L, int index, const char *name)
     return text;
 }
 
+/* [-0, +2] The same of a list; the array's memory is pushed, too. */
+static const char *const *list_field(lua_State *L, int index, const char *name, size_t *count)
+{
+    struct texts texts;
+    lua_getfield(L, index, name);
+    texts = texts_push(L, -1, name);
+    *count = texts.count;
+    return texts.at;
+}
+
 void revision_add(lua_State *L, struct graph *graph, struct answer *answer)
 {
     int table = lua_gettop(L);
     struct graph_source source = {0};
-    struct texts texts;
     source.path = text_field(L, table, "path");
     source.message = text_field(L, table, "message");
     source.id = text_field(L, table, "revision");
     if (source.id == NULL)
         luaL_error(L, "a revision needs its identifier");
-    lua_getfield(L, table, "down_revision");
-    texts = texts_push(L, -1, "down_revision");
-    source.down = texts.at;
-    source.down_count = texts.count;
-    lua_getfield(L, table, "branch_labels");
-    texts = texts_push(L, -1, "branch_labels");
-    source.labels = texts.at;
-    source.label_count = texts.count;
-    lua_getfield(L, table, "depends_on");
-    texts = texts_push(L, -1, "depends_on");
-    source.depends = texts.at;
-    source.depends_count = texts.count;
-    lua_getfield(L, table, "replaces");
-    texts = texts_push(L, -1, "replaces");
-    source.replaces = texts.at;
-    source.replaces_count = texts.count;
-    lua_getfield(L, table, "replaced_heads");
-    texts = texts_push(L, -1, "replaced_heads");
-    source.replaced_heads = texts.at;
-    source.replaced_head_count = texts.count;
+    source.down = list_field(L, table, "down_revision", &source.down_count);
+    source.labels = list_field(L, table, "branch_labels", &source.label_count);
+    source.depends = list_field(L, table, "depends_on", &source.depends_count);
+    source.replaces = list_field(L, table, "replaces", &source.replaces_count);
+    source.replaced_heads = list_field(L, table, "replaced_heads", &source.replaced_head_count);
     if (graph_add(graph, &source, &answer->error) != 0)
         answer_raise(L, answer);
     lua_settop(L, table);

@@ -15,11 +15,6 @@ struct reader {
     bool defines; /* the last statement that was not indented began a function or class */
 };
 
-const char *python_field_name(enum python_field field)
-{
-    return names[field];
-}
-
 static void fault(struct reader *reader, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void fault(struct reader *reader, int line, const char *format, ...)
 {

@@ -60,6 +60,5 @@ struct python_header {
 /* Reads what is assigned at the top level of a file as a literal. Nothing is executed, and any bytes will do. */
 void python_read(const char *text, size_t size, struct python_header *header);
 void python_free(struct python_header *header);
-const char *python_field_name(enum python_field field);
 
 #endif
