@@ -81,9 +81,12 @@ describe("ensure_version", function()
     assert.equal("32", width())
   end)
 
-  it("refuses --sql", function()
-    local result = dmlua "ensure_version --sql"
-    assert.equal(2, result.code)
-    assert.matches("--sql (text instead of execution) is not there yet", result.err, 1, true)
+  it("writes with --sql what psql can run, and connects to nothing", function()
+    local made = dmlua "ensure_version --sql"
+    assert.equal(0, made.code, made.err)
+    assert.matches("^CREATE TABLE [%w_.\"]*alembic_version %(\n\tversion_num VARCHAR%(32%) NOT NULL,", made.out)
+    local widened = dmlua "ensure_version --sql --widen"
+    assert.matches("^ALTER TABLE [%w_.\"]*alembic_version ALTER COLUMN version_num TYPE VARCHAR%(255%);\n$", widened.out)
+    assert.equal(2, dmlua("ensure_version --sql --json").code)
   end)
 end)

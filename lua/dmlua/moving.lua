@@ -23,13 +23,18 @@ function M.lock_arguments(parser)
   parser:flag "--no-wait":description "do not wait for another runner: exit 4"
 end
 
+--- Adds --sql and -o to a verb's parser.
+function M.sql_arguments(parser)
+  parser:flag "--sql":description "write a script for psql instead; nothing is connected to"
+  parser:option "-o --output":argname "FILE":description "where --sql writes; else to standard output"
+end
+
 --- Adds the options to a verb's parser.
 function M.arguments(parser)
   M.lock_arguments(parser)
   parser:flag "--accept-changed":description "go on with a migration whose finished parts read otherwise now"
   parser:flag "--abandon":description "give up the finished parts of a migration; says what stays in the database"
-  parser:flag "--sql":description "write a script for psql instead; REV may be START:END, and nothing is connected to"
-  parser:option "-o --output":argname "FILE":description "where --sql writes; else to standard output"
+  M.sql_arguments(parser)
   parser:flag "--dry-run":hidden(true)
     :action(refuse "--dry-run is not there yet; `dmlua plan` names the steps, and a copy of the database runs them")
   parser:option "--tag":hidden(true):action(refuse "--tag is not there: it is read by an env.py, and dmlua has none")
@@ -75,18 +80,24 @@ local function write_script(options, text)
   if not ok then errors.usage("%s cannot be written: %s", options.output, fault) end
 end
 
-local function write_sql(context, method, targets)
-  local options, config = context.options, context.config()
+--- Writes the script that --sql asked for. Returns the exit code.
+function M.write_sql(context, text)
+  local options = context.options
   if options.json then errors.usage "--sql prints SQL: it does not go with --json" end
+  write_script(options, text)
+  return 0
+end
+
+local function write_plan(context, method, targets)
+  local options, config = context.options, context.config()
   if options.purge then errors.usage "Can't use --purge with --sql mode" end
   config:require_service()
-  write_script(options, require("dmlua.offline").text(config, context.tree(), method, targets, options.x))
-  return 0
+  return M.write_sql(context, require("dmlua.offline").text(config, context.tree(), method, targets, options.x))
 end
 
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
-  if context.options.sql then return write_sql(context, method, targets) end
+  if context.options.sql then return write_plan(context, method, targets) end
   if context.options.output then errors.usage "-o goes with --sql" end
   local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
   local options = engine_options(context.options, tree)

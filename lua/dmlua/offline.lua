@@ -170,6 +170,15 @@ local function create_version_table(config, settings)
     :format(settings.version_table, quote.ident(config:get "version_table" .. "_pkc"))
 end
 
+--- The script that makes the version table, or widens it.
+function M.version_table(config, widen)
+  local settings = settings_of(config)
+  if widen then
+    return ("ALTER TABLE %s ALTER COLUMN version_num TYPE VARCHAR(255);\n"):format(settings.version_table)
+  end
+  return create_version_table(config, settings) .. ";\n"
+end
+
 -- The rows that the script begins with: what stands before the colon.
 local function starting_rows(graph, target)
   local start = target:match "^([^:]*):"

@@ -5,14 +5,10 @@ local errors = require "dmlua.errors"
 local moving = require "dmlua.moving"
 local output = require "dmlua.output"
 
-local function refuse_sql()
-  errors.usage "--sql (text instead of execution) is not there yet"
-end
-
 local function arguments(parser)
   parser:flag "--widen":description "let it hold identifiers of 255 characters; Alembic's holds 32"
   moving.lock_arguments(parser)
-  parser:flag "--sql":hidden(true):action(refuse_sql)
+  moving.sql_arguments(parser)
 end
 
 local function describe(table)
@@ -23,6 +19,9 @@ end
 
 local function run(context)
   local options = context.options
+  if options.sql then
+    return moving.write_sql(context, require("dmlua.offline").version_table(context.config(), options.widen))
+  end
   if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
   context.announce()
   local table = context.session():ensure_version {
