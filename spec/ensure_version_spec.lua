@@ -86,7 +86,8 @@ describe("ensure_version", function()
     assert.equal(0, made.code, made.err)
     assert.matches("^CREATE TABLE [%w_.\"]*alembic_version %(\n\tversion_num VARCHAR%(32%) NOT NULL,", made.out)
     local widened = dmlua "ensure_version --sql --widen"
-    assert.matches("^ALTER TABLE [%w_.\"]*alembic_version ALTER COLUMN version_num TYPE VARCHAR%(255%);\n$", widened.out)
+    assert.matches(
+      "^ALTER TABLE [%w_.\"]*alembic_version ALTER COLUMN version_num TYPE VARCHAR%(255%);\n$", widened.out)
     assert.equal(2, dmlua("ensure_version --sql --json").code)
   end)
 end)
