@@ -91,7 +91,8 @@ bool report_end(void)
     bool written = fflush(stdout) == 0;
     if (written && !ferror(stdout)) /* of an earlier failure only the mark is left */
         return true;
-    fprintf(stderr, "FAILED: standard output could not be written: %s\n", written ? "results are missing" : strerror(errno));
+    fprintf(stderr, "FAILED: standard output could not be written: %s\n",
+            written ? "results are missing" : strerror(errno));
     return false;
 }
 

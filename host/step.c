@@ -7,9 +7,9 @@
 #include "host/api/bind.h"
 #include "host/clock.h"
 #include "host/config.h"
+#include "host/step_failure.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
-#include "host/trace.h"
 #include "host/txn.h"
 
 static bool says(const char *sql, const char *word)
@@ -184,128 +184,6 @@ static void add_sent(struct step *step)
         db_call(run->ledger->db, note_commit, step);
 }
 
-/* What is kept of the step now, in words. */
-static void say_state(struct step *step, struct error *error)
-{
-    char *rows = run_rows_text(step->run);
-    const char *revision = step->plan->revision;
-    const char *at = step->run->at.row_count > 0 ? rows : "base";
-    char place[32] = "";
-    const char *was = step->finished > 1 ? "were" : "was";
-    char parts[64] = "nothing of";
-    if (step->finished > 0)
-        snprintf(parts, sizeof parts, step->finished == 1 ? "part 1 of" : "parts 1 to %d of", step->finished);
-    if (error->line > 0)
-        snprintf(place, sizeof place, ":%d", error->line);
-    if (step->run->single)
-        error_text(&error->state, "nothing of this run was kept; correct %s%s and run %s again",
-                   error->file ? error->file : step->script->path, place, step->run->kind);
-    else if (error->kind == ERROR_INTERRUPTED)
-        error_text(&error->state, "database is at %s; %s %s %s kept; run %s again", at, parts, revision, was, step->run->kind);
-    else
-        error_text(&error->state, "database is at %s; %s %s %s kept; correct %s%s and run %s again", at, parts, revision, was,
-                   error->file ? error->file : step->script->path, place, step->run->kind);
-    free(rows);
-}
-
-/* The failure's own ledger row, in a transaction of its own. It must not hide the failure. */
-static void record_failure(struct step *step, const struct error *failure)
-{
-    struct error ignored = {0};
-    char *text = NULL, *note, *masked;
-    if (!db_alive(step->run->ledger->db))
-        return;
-    masked = config_mask(step->run->config, failure->message);
-    error_text(&text, "%s%s%s", failure->sqlstate, failure->sqlstate[0] ? ": " : "", masked);
-    note = error_note(text);
-    free(masked);
-    free(text);
-    txn_begin(step->run->ledger);
-    run_record(step->run, step->plan->revision, step->cut ? step->part : 0, failure->tenant, step->script->sha256, "failed",
-               note, step_elapsed(step));
-    txn_commit(step->run->ledger, &ignored);
-    error_clear(&ignored);
-    free(note);
-}
-
-/* Puts the rows back that steps were counted with which are now known to be void. */
-static void take_back(struct run *run, struct step *step)
-{
-    const struct graph_step *plan;
-    if (step == NULL)
-        return;
-    take_back(run, step->next); /* the last one first; they are SENT_MAX at most */
-    plan = step->plan;
-    if (!step->committed)
-        run_move_rows(run, plan->inserts, plan->insert_count, plan->deletes, plan->delete_count);
-}
-
-/* Whose failure it is: of a step that was sent, by the revision that the failed statement belongs to, or of `step`. */
-static struct step *find_failed(struct run *run, struct step *step, const struct error *error)
-{
-    struct step *sent;
-    for (sent = run->sent; sent != NULL; sent = sent->next)
-        if (!sent->committed && (step == NULL || (error->revision != NULL && strcmp(error->revision, sent->plan->revision) == 0)))
-            return sent;
-    return step;
-}
-
-/* Another step's script was running when the failure came: its lines are not where it comes from. */
-static void forget_place(const struct step *failed, struct error *error)
-{
-    free(error->traceback);
-    free(error->source);
-    error->traceback = error->source = NULL;
-    if (error->file != NULL && strcmp(error->file, failed->script->path) == 0)
-        return;
-    error_text(&error->file, "%s", failed->script->path);
-    error->line = 0;
-}
-
-/* `step` is the one whose script ran; null: all were sent. */
-static void fail(struct run *run, struct step *step, struct error *error)
-{
-    struct error earlier = {0};
-    struct step *failed;
-    txn_rollback(run->ledger, &earlier);
-    run->in_txn = false;
-    if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
-        error_clear(error); /* what failed on the server stood before what the script tripped over */
-        error_move(error, &earlier);
-    }
-    error_clear(&earlier);
-    failed = find_failed(run, step, error);
-    if (failed != step)
-        forget_place(failed, error);
-    if (!run->single) /* else all of the run is taken back */
-        take_back(run, run->sent);
-    trace_source(error);
-    error_text(&error->revision, "%s", failed->plan->revision);
-    if (error->tenant == NULL && failed->tenant != NULL)
-        error_text(&error->tenant, "%s", failed->tenant);
-    if (error->kind == ERROR_CONNECTION || !db_alive(run->ledger->db))
-        error_text(&error->state, "the server rolls back what was not committed; `dmlua current` shows where the database is");
-    else
-        say_state(failed, error);
-    record_failure(failed, error);
-}
-
-/* A failure that the script met comes before whatever it made of it: an error of its own, or nothing. */
-static bool take_failure(struct step *step, struct error *error)
-{
-    bool same = error->kind != ERROR_NONE && step->failure.message != NULL &&
-                strcmp(error->message, step->failure.message) == 0;
-    if (step->failure.kind == ERROR_NONE)
-        return false;
-    if (same || error->kind == ERROR_INTERRUPTED) {
-        error_clear(&step->failure);
-    } else {
-        error_clear(error);
-        error_move(error, &step->failure);
-    }
-    return true;
-}
-
 static void step_free(struct step *step)
 {
     recorder_close(&step->recorder);
@@ -321,7 +199,7 @@ int steps_await(struct run *run, struct error *error)
 {
     if (db_await(run->ledger->db, error) == 0)
         return 0;
-    fail(run, NULL, error);
+    step_fail(run, NULL, error);
     return -1;
 }
 
@@ -381,12 +259,12 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
     bind_push(L, step);
     rc = script_run(L, script, step->direction, error);
     bind_close(L, step);
-    if (take_failure(step, error))
+    if (step_take_failure(step, error))
         rc = -1;
     if (rc == 0)
         rc = finish(step, error);
     if (rc != 0) {
-        fail(run, step, error);
+        step_fail(run, step, error);
         step_free(step);
         return -1;
     }

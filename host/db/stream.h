@@ -41,7 +41,7 @@ struct db {
 };
 
 /* queue.c */
-/* Appends an entry with its own copies of the statement's texts; never null. The stream's: it goes when it is answered. */
+/* Appends an entry with its own copies of the statement's texts. The stream's: it goes when it is answered. */
 struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_statement *statement);
 void entry_drop_first(struct db *db);
 void stream_free(struct db *db);
