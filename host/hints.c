@@ -142,3 +142,78 @@ char *hint_tenant_message(const char *sqlstate, const char *function, const char
         return NULL;
     return text;
 }
+
+/* What is denied, by the server's message (aclcheck_error() of aclchk.c): which word stands before the name, and which
+   privilege there is but one of. */
+static const struct {
+    const char *message;
+    const char *object;
+    const char *privilege; /* null: the statement's first word says */
+} denials[] = {
+    {"permission denied for table ", "", NULL},
+    {"permission denied for view ", "", NULL},
+    {"permission denied for sequence ", "SEQUENCE ", "USAGE"},
+    {"permission denied for schema ", "SCHEMA ", NULL},
+    {"permission denied for function ", "FUNCTION ", "EXECUTE"},
+};
+
+static const char *privilege_of(const char *word, const char *object)
+{
+    static const char *const words[][2] = {{"SELECT", "SELECT"},         {"TABLE", "SELECT"},
+                                           {"INSERT", "INSERT"},         {"UPDATE", "SELECT, UPDATE"},
+                                           {"DELETE", "SELECT, DELETE"}, {"TRUNCATE", "TRUNCATE"},
+                                           {"LOCK", "UPDATE"},           {"ALTER", "REFERENCES"}};
+    size_t i;
+    if (*object != '\0')
+        return strcmp(word, "CREATE") == 0 ? "CREATE" : "USAGE";
+    for (i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(words[i][0], word) == 0)
+            return words[i][1];
+    return "SELECT, INSERT, UPDATE, DELETE";
+}
+
+/* A name as PostgreSQL's quote_ident() would write it, but for key words. Owned. */
+static char *quoted(const char *name)
+{
+    char *out = NULL;
+    size_t size = 0;
+    FILE *stream;
+    if (!isdigit((unsigned char)*name) && name[strspn(name, "abcdefghijklmnopqrstuvwxyz_0123456789")] == '\0')
+        return strdup(name);
+    stream = open_memstream(&out, &size);
+    if (stream == NULL)
+        return NULL;
+    fputc('"', stream);
+    for (; *name != '\0'; name++)
+        fputs(*name == '"' ? "\"\"" : (char[]){*name, '\0'}, stream);
+    fputc('"', stream);
+    fclose(stream);
+    return out;
+}
+
+char *hint_denied(const char *sqlstate, const char *function, const char *message, const char *statement,
+                  const char *role)
+{
+    char word[16], *text = NULL, *name, *grantee;
+    const char *privilege;
+    size_t i;
+    if (role == NULL || sqlstate == NULL || function == NULL || strcmp(sqlstate, "42501") != 0 ||
+        strcmp(function, "aclcheck_error") != 0)
+        return NULL;
+    for (i = 0; i < sizeof denials / sizeof *denials; i++)
+        if (strncmp(message, denials[i].message, strlen(denials[i].message)) == 0)
+            break;
+    if (i == sizeof denials / sizeof *denials)
+        return NULL;
+    first_word(statement == NULL ? "" : statement, word, sizeof word);
+    privilege = denials[i].privilege != NULL ? denials[i].privilege : privilege_of(word, denials[i].object);
+    name = quoted(message + strlen(denials[i].message));
+    grantee = quoted(role);
+    if (name == NULL || grantee == NULL ||
+        asprintf(&text, "role %s has not the privilege %s: let the owner say GRANT %s ON %s%s TO %s", role, privilege,
+                 privilege, denials[i].object, name, grantee) < 0)
+        text = NULL;
+    free(name);
+    free(grantee);
+    return text;
+}

@@ -17,4 +17,9 @@ char *hint_tenant_message(const char *sqlstate, const char *function, const char
 /* The way out that belongs to it. Constant text. */
 extern const char hint_tenant[];
 
+/* For a privilege that is missing on a table, view, sequence, schema or function: role, privilege and GRANT. The server
+   names neither role nor privilege. Owned; null for any other error, and where the server does not speak English. */
+char *hint_denied(const char *sqlstate, const char *function, const char *message, const char *statement,
+                  const char *role);
+
 #endif

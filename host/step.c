@@ -117,6 +117,13 @@ void step_note(struct step *step, const char *name, const char *text)
     step->notes = notes;
 }
 
+const char *step_role(const struct step *step)
+{
+    const struct run *run = step->run;
+    bool own = step->tenant != NULL && run->tenant_role != NULL && strcmp(run->tenant_role, "none") != 0;
+    return own ? run->tenant_role : run->ledger->user;
+}
+
 enum { SENT_MAX = 32 }; /* steps that may be on their way: memory stays bounded however long the chain */
 
 /* The last part: checks, version rows, ledger row, COMMIT. */

@@ -67,6 +67,8 @@ int step_cut(struct step *step, struct error *error);
 int step_await(struct step *step, struct error *error);
 double step_elapsed(const struct step *step);
 void step_note(struct step *step, const char *name, const char *text);
+/* The role that the script's statements run as, now. Borrowed from the run. */
+const char *step_role(const struct step *step);
 /* Opens a part if none is open. */
 int step_open_part(struct step *step, struct error *error);
 

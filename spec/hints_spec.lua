@@ -55,6 +55,22 @@ describe("a failed statement is answered with the way out", function()
     end)
   end
 
+  it("when a privilege is missing: role, privilege and GRANT are named", function()
+    helper.execute(database, [[CREATE TABLE "Theirs" (id int); REVOKE ALL ON "Theirs" FROM PUBLIC; CREATE SCHEMA hidden]])
+    local denied = {
+      { 'op.execute(\'INSERT INTO "Theirs" VALUES (1)\')', 'GRANT INSERT ON "Theirs" TO owner' },
+      { 'op.execute(\'UPDATE "Theirs" SET id = 1\')', 'GRANT SELECT, UPDATE ON "Theirs" TO owner' },
+      { 'op.execute("CREATE TABLE hidden.t (id int)")', "GRANT CREATE ON SCHEMA hidden TO owner" },
+      { 'op.execute("SELECT * FROM hidden.t")', "GRANT USAGE ON SCHEMA hidden TO owner" },
+    }
+    for _, case in ipairs(denied) do
+      local raised = failure(case[1])
+      assert.equal("42501", raised.sqlstate)
+      assert.matches("^role owner has not the privilege", raised.hint)
+      assert.matches(case[2], raised.hint, 1, true)
+    end
+  end)
+
   it("but not in place of a hint that the script itself raised, and not where there is none", function()
     local raised = failure [[
       op.execute("DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '25001', HINT = 'mine'; END $$")]]

@@ -61,6 +61,7 @@ static struct db_statement read_statement(lua_State *L, const struct step *step)
     statement.origin.raw = lua_toboolean(L, 6);
     statement.origin.lines = lua_toboolean(L, 7);
     statement.origin.tenant = step->tenant;
+    statement.origin.role = step_role(step);
     return statement;
 }
 

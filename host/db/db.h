@@ -19,6 +19,7 @@ struct origin {
     const char *revision;
     const char *file;
     const char *tenant;
+    const char *role; /* that it runs as; outlives the statement. Null: not told */
     int line;
     bool raw;   /* the author's own text */
     bool lines; /* a line feed in it is a line of the file */

@@ -95,7 +95,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
     const struct db_host *host = statement->host;
-    char *tenant_message;
+    char *tenant_message, *denied;
     const char *hint;
     if (error->kind != ERROR_NONE)
         return;
@@ -112,7 +112,8 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
     }
     tenant_message = hint_tenant_message(sqlstate, function, message, statement->sql);
     error_set(error, kind_of(sqlstate), "%s", tenant_message ? tenant_message : message);
-    hint = tenant_message != NULL ? hint_tenant : hint_for(sqlstate, statement->count > 0);
+    denied = hint_denied(sqlstate, function, message, statement->sql, statement->origin.role);
+    hint = denied != NULL ? denied : tenant_message != NULL ? hint_tenant : hint_for(sqlstate, statement->count > 0);
     memcpy(error->sqlstate, sqlstate, sizeof error->sqlstate - 1);
     read_fields(result, error);
     if (tenant_message != NULL)
@@ -121,6 +122,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
     if (hint != NULL && (error->hint == NULL || function == NULL || strcmp(function, "exec_stmt_raise") != 0))
         error_text(&error->hint, "%s", hint);
     free(tenant_message);
+    free(denied);
     read_origin(statement, error);
     if (strcmp(sqlstate, "42501") == 0 && statement->origin.revision == NULL)
         explain_own_tables(error);

@@ -176,7 +176,18 @@ function M.new(step)
     guards.ensure_tenant_isolation(given.table_name, options)
   end
 
-  return guards
+  -- What few migrations call is loaded when one does.
+  local function load()
+    setmetatable(guards, nil)
+    local tools = { send = send, through_door = through_door, place_of = place_of, default_type = DEFAULT_TYPE }
+    for _, family in ipairs { "tables", "audit", "declare" } do
+      require("dmlua.guards." .. family).add(guards, step, tools)
+    end
+  end
+  return setmetatable(guards, {
+    __index = function(_, name) load() return guards[name] end,
+    __pairs = function() load() return pairs(guards) end,
+  })
 end
 
 return M

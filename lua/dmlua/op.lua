@@ -33,6 +33,9 @@ function shapes.create_table(given)
     list[#list + 1] = element
   end
   given.columns, given.constraints = columns, constraints
+  if given.tenant and given.tenant ~= "global" then
+    arguments.fail("op.create_table", 'tenant is "global", for a table without tenants, got "%s"', given.tenant)
+  end
   return given
 end
 
@@ -126,6 +129,12 @@ local function with_postgresql(op, step, doors)
   })
 end
 
+local function declare_global(bind, made)
+  local settings = bind.settings
+  local place = { table = made.table_name, schema = made.schema, column = settings.tenant_column }
+  send_all(bind, { require("dmlua.guards.declare").block(place, settings.schema) })
+end
+
 -- Carries out the directive `name`, called `full` in errors, on arguments that have been read.
 local function perform(step, doors, name, full, given)
   given.kind = name
@@ -147,6 +156,7 @@ local function perform(step, doors, name, full, given)
   else
     doors.open(tables, function() send_all(bind, texts) end)
   end
+  if made.tenant == "global" then declare_global(bind, made) end
   return made_table(made)
 end
 
@@ -221,6 +231,7 @@ function M.new(step, context)
     get_context = context.get_context }
   add_directives(op, step, doors)
   add_registry(op)
+  step.op = op
 
   --- f(name): marks a name as final; no naming convention changes it.
   function op.f(...)

@@ -104,6 +104,13 @@ local function statement(place, ...)
   return quote.block(fill(declarations, place, {}) .. table.concat({ ... }) .. ending)
 end
 
+M.fill, M.statement = fill, statement
+
+--- Refuses a role that does not count as the table's owner.
+function M.own(place)
+  return fill(own, place, { and_needed = "" })
+end
+
 local function column_check(place)
   local arguments = ("target, %s, %s"):format(quote.literal(place.column), text_or_null(place.type))
   return check(place, "tenant_column", arguments, "ZD002")
@@ -172,7 +179,7 @@ end
 
 local function add_column_text(place, null)
   return fill(add_column, place, {
-    own = fill(own, place, { and_needed = "" }), type = inside_format(place.type or place.default_type), null = null,
+    own = M.own(place), type = inside_format(place.type or place.default_type), null = null,
     refuse = fill(refuse_rows, place, { condition = "true" }),
   })
 end
@@ -191,7 +198,7 @@ end
 
 --- The column is there, filled and NOT NULL; on rows without a tenant it is refused, with their number.
 function M.ensure_column(place, is_there)
-  local forbid = fill(forbid_null, place, { own = fill(own, place, { and_needed = "" }),
+  local forbid = fill(forbid_null, place, { own = M.own(place),
     refuse = fill(refuse_rows, place, { condition = "%I IS NULL" }) })
   return statement(place, is_there and "" or add_column_text(place, " NOT NULL"), forbid, column_check(place))
 end
@@ -217,7 +224,7 @@ function M.refer_column(place, key)
     quote.qualified(place.schema, place.table), quote.ident(place.column), referent, quote.ident(key.column))
   return statement(place, fill(refer, place, {
     referent = quote.literal(referent), remote = quote.literal(key.column), alter = quote.literal(alter),
-    own = fill(own, place, { and_needed = "" }),
+    own = M.own(place),
   }))
 end
 

@@ -1,0 +1,50 @@
+-- Which tables are for everybody: rows of dmlua_tables, which stands beside the version table.
+
+local arguments = require "dmlua.arguments"
+local blocks = require "dmlua.guards.blocks"
+local quote = require "dmlua.quote"
+
+local M = {}
+
+-- The reason is asked for where the table looks like a tenant's. Where there is no dmlua_tables (a plan as SQL text, on
+-- a database that dmlua has not touched) there is nobody to tell.
+local declare = [[
+  IF {reason}::text IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_attribute
+      WHERE attrelid = target AND attname = {column} AND NOT attisdropped) THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD009',
+      MESSAGE = format('TenantIsolationError: %s has a column %s: a table for everybody has none', target, {column}),
+      DETAIL = json_build_object('table', {table}, 'checks', ARRAY['global_with_tenant_column'])::text,
+      HINT = format('guards.ensure_tenant_isolation(%s), or say why: { reason = "…" }.', to_json({name}::text));
+  END IF;
+  IF to_regclass({declared}) IS NOT NULL THEN
+    INSERT INTO {declarations} AS d (name, declared, reason)
+    SELECT format('%I.%I', n.nspname, c.relname), 'global', {reason}::text
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = target
+    ON CONFLICT (name) DO UPDATE SET declared = 'global', reason = EXCLUDED.reason, since = now()
+    WHERE d.declared <> 'global';
+    GET DIAGNOSTICS amount = ROW_COUNT;
+    IF amount > 0 THEN
+      changes := changes || 'declared global'::text;
+    END IF;
+  END IF;
+]]
+
+--- The table of `place` is for everybody. `schema`: where dmlua's tables are.
+function M.block(place, schema, reason)
+  local declarations = quote.qualified(schema, "dmlua_tables")
+  return blocks.statement(place, blocks.fill(declare, place, {
+    declarations = declarations, declared = quote.literal(declarations),
+    reason = reason and quote.literal(reason) or "NULL",
+  }))
+end
+
+--- Adds declare_global(table, {schema, reason}).
+function M.add(guards, step, tools)
+  function guards.declare_global(...)
+    local given = arguments.read("guards.declare_global", { { "table_name", "name" },
+      options = { schema = "name", reason = "string" } }, ...)
+    tools.send(M.block(tools.place_of(given), step.bind.settings.schema, given.reason))
+  end
+end
+
+return M
