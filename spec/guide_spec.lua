@@ -141,6 +141,20 @@ describe("the guide", function()
     assert.equal("1\n", helper.execute(database.app,
       "SET app.current_tenant_id = 'tenant-a'; SELECT count(*) FROM backup_customer_profiles"))
   end)
+
+  it("restores a tenant's table from its backup on the way down", function()
+    local folder = project()
+    dmlua(folder, "upgrade data_migration")
+    local emails = "SELECT string_agg(email, ', ' ORDER BY email) FROM customer_profiles"
+    helper.execute(database, [[
+      INSERT INTO customer_profiles (id, tenant_id, name, email)
+      SELECT gen_random_uuid(), 'tenant-' || t, 'n', t FROM unnest('{a,b}'::text[]) t]])
+    dmlua(folder, "upgrade rollback_safety")
+    helper.execute(database, "UPDATE customer_profiles SET email = 'lost'")
+    dmlua(folder, "downgrade -1")
+    assert.equal("a, b", helper.value(database, emails))
+    assert.is_nil(helper.value(database, "SELECT to_regclass('backup_customer_profiles')"))
+  end)
 end)
 
 describe("the guide's commands", function()

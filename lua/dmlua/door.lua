@@ -136,6 +136,13 @@ function M.of(step)
     bind:send(block.statement(closing, values), nil, file, line)
   end
 
+  --- SQL: was row security of the table `id` (SQL, an oid) forced before a door that is open took that off?
+  function doors.was_forced(id)
+    return ("((SELECT relforcerowsecurity FROM pg_catalog.pg_class WHERE oid = %s) OR EXISTS (SELECT"
+      .. " FROM generate_series(1, %d) AS d WHERE %s::oid = ANY (coalesce(nullif(current_setting('dmlua.door_' || d,"
+      .. " true), ''), '{}')::oid[])))"):format(id, count, id)
+  end
+
   --- across_tenants({tables}, fn)
   function doors.across_tenants(...)
     local given = arguments.read("op.across_tenants", { { "tables", "tables" }, { "fn", "function" } }, ...)
