@@ -43,8 +43,8 @@ describe("a backup of a table", function()
     run [[guards.create_tenant_aware_table("customers", sa.Column("id", sa.Integer, { primary_key = true }),
       sa.Column("email", sa.Text, { unique = true }), sa.Column("twice", sa.Text, sa.Computed("email || email")))]]
     for _, id in ipairs { "a", "b" } do
-      as_tenant(id, ("INSERT INTO customers SELECT n + ascii('%s') * 10, '%s', 'mail ' || n FROM generate_series(1, 3) n")
-        :format(id, id))
+      as_tenant(id, ([[INSERT INTO customers SELECT n + ascii('%s') * 10, '%s', 'mail ' || n
+        FROM generate_series(1, 3) n]]):format(id, id))
     end
   end)
 

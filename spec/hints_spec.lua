@@ -56,7 +56,7 @@ describe("a failed statement is answered with the way out", function()
   end
 
   it("when a privilege is missing: role, privilege and GRANT are named", function()
-    helper.execute(database, [[CREATE TABLE "Theirs" (id int); REVOKE ALL ON "Theirs" FROM PUBLIC; CREATE SCHEMA hidden]])
+    helper.execute(database, [[CREATE TABLE "Theirs" (id int); CREATE SCHEMA hidden]])
     local denied = {
       { 'op.execute(\'INSERT INTO "Theirs" VALUES (1)\')', 'GRANT INSERT ON "Theirs" TO owner' },
       { 'op.execute(\'UPDATE "Theirs" SET id = 1\')', 'GRANT SELECT, UPDATE ON "Theirs" TO owner' },

@@ -190,7 +190,8 @@ describe("the guards of tables", function()
       run [[guards.rename_tenant_aware_table("customers", "clients")]]
       assert.same(before, owner:exec([[SELECT indexrelid::text, indisunique, pg_get_expr(indpred, indrelid)
         AS predicate FROM pg_index WHERE indrelid = 'clients'::regclass ORDER BY 1]]).rows)
-      assert.equal("clients_tenant_isolation", value "SELECT polname FROM pg_policy WHERE polrelid = 'clients'::regclass")
+      assert.equal("clients_tenant_isolation",
+        value "SELECT polname FROM pg_policy WHERE polrelid = 'clients'::regclass")
       assert.equal("0", value [[SELECT count(*)::text FROM pg_class WHERE relname LIKE '%customers%'
         AND relnamespace = 'public'::regnamespace]])
       as_tenant("a", "INSERT INTO clients VALUES (1, 'a')")

@@ -17,7 +17,8 @@ M.create_table = {
   options = {
     schema = "name", comment = "string", if_not_exists = "boolean", prefixes = "texts", info = "any",
     postgresql_inherits = "one_or_more_names", postgresql_partition_by = "string", postgresql_tablespace = "name",
-    tenant = "string", postgresql_on_commit = "on_commit", postgresql_with_oids = "boolean", postgresql_ignore_search_path = "any",
+    tenant = "string", postgresql_on_commit = "on_commit", postgresql_with_oids = "boolean",
+    postgresql_ignore_search_path = "any",
   },
 }
 

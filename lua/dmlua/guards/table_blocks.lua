@@ -76,7 +76,7 @@ local refer = [[
 local old_server = [[
       IF current_setting('server_version_num')::int < 150000 THEN
         RAISE EXCEPTION USING ERRCODE = 'ZD008',
-          MESSAGE = 'TenantIsolationError: ON DELETE {action} of a foreign key with the tenant column needs PostgreSQL 15',
+          MESSAGE = 'TenantIsolationError: ON DELETE {action} of a key with the tenant column needs PostgreSQL 15',
           DETAIL = json_build_object('table', {table}, 'checks', ARRAY['foreign_key_action'])::text,
           HINT = 'Before 15 it would set the tenant column, too: use ON DELETE CASCADE or RESTRICT.';
       END IF;
@@ -113,7 +113,8 @@ function M.refer(place, key)
     quote.idents(here), referred, actions)
   return blocks.statement(place, blocks.fill(refer, place, {
     referent = quote.literal(referent), referred = quote.literal(referred), remote = quote.literals(there),
-    unique = quote.literal(("CREATE UNIQUE INDEX ON %s"):format(referred)), pairs = quote.literal(json.encode(pairs_of)),
+    unique = quote.literal(("CREATE UNIQUE INDEX ON %s"):format(referred)),
+    pairs = quote.literal(json.encode(pairs_of)),
     actions = quote.literal(letters[key.ondelete or "NO ACTION"] .. letters[key.onupdate or "NO ACTION"]),
     own = blocks.own(place), alter = quote.literal(alter),
     old_server = sets and blocks.fill(old_server, place, { action = key.ondelete }) or "",
