@@ -106,6 +106,10 @@ static const struct {
                              " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE"
                              " SET state = EXCLUDED.state, hash = EXCLUDED.hash, statements = EXCLUDED.statements,"
                              " answers = EXCLUDED.answers, run_id = EXCLUDED.run_id, changed = pg_catalog.now()"},
+    [LEDGER_PROGRESS_MOVE] = {{.slot = LEDGER_PROGRESS_MOVE},
+                              "UPDATE {s}.dmlua_progress SET cursor = $4, changed = pg_catalog.now()"
+                              " WHERE version_table = {t} AND what = $1 AND direction = $2 AND part = $3 AND round = 0"
+                              " AND tenant = ''"},
     [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
                               "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"},
     [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},

@@ -36,6 +36,7 @@ enum ledger_statement {
     LEDGER_VERSION_DELETE, /* id */
     LEDGER_RECORD,         /* enum ledger_field */
     LEDGER_PROGRESS_PUT,   /* what, direction, part, state, hash, statements, answers, run */
+    LEDGER_PROGRESS_MOVE,  /* what, direction, part, cursor */
     LEDGER_PROGRESS_DROP,  /* what, direction */
     LEDGER_TENANT_ENTER,   /* tenant setting, id, role */
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */

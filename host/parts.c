@@ -38,6 +38,7 @@ void parts_read(const PGresult *result, struct part_list *list)
         part->hash = copy_value(result, row, 4);
         part->statements = copy_value(result, row, 5);
         part->answers = copy_value(result, row, 6);
+        part->cursor = copy_value(result, row, 7);
     }
 }
 
@@ -50,6 +51,7 @@ void parts_free(struct part_list *list)
         free(list->parts[i].hash);
         free(list->parts[i].statements);
         free(list->parts[i].answers);
+        free(list->parts[i].cursor);
     }
     free(list->parts);
     memset(list, 0, sizeof *list);

@@ -18,6 +18,7 @@ struct part {
     char *hash;       /* of its statements */
     char *statements; /* a line each: hash, text cut to one line */
     char *answers;    /* of its reads, host/answers.h */
+    char *cursor;     /* how far its batches have come */
 };
 
 struct part_list {
@@ -25,7 +26,7 @@ struct part_list {
     size_t count;
 };
 
-/* From rows of what, direction, part, state, hash, statements, answers. Owned: parts_free. */
+/* From rows of what, direction, part, state, hash, statements, answers, cursor. Owned: parts_free. */
 void parts_read(const PGresult *result, struct part_list *list);
 void parts_free(struct part_list *list);
 /* The part, or null. Borrowed. */

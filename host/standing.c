@@ -9,7 +9,7 @@ enum { FORMAT = 1 }; /* of dmlua's own tables, as this version makes and knows t
 
 static const char *const texts[READ_COUNT] = {
     [READ_ROWS] = "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"",
-    [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers FROM {s}.dmlua_progress"
+    [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers, cursor FROM {s}.dmlua_progress"
                    " WHERE version_table = {t} AND tenant = '' ORDER BY what, direction, part",
     [READ_RECORDED] = "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
                       " WHERE version_table = {t} AND kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"

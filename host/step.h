@@ -64,6 +64,10 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
 /* What the earlier run that finished the open part read next. Owned: PQclear. Null, refused, when it read no more. */
 PGresult *step_kept_answer(struct step *step, struct error *error);
 int step_cut(struct step *step, struct error *error);
+/* A part of many transactions: carries out the statement again and again, each time with the cursor of the time before as
+   its one parameter (first NULL), until it answers none. It answers with one row: cursor, number of rows. The cursor is
+   committed with each batch, so that a rerun goes on behind the last one. */
+int step_batches(struct step *step, const struct db_statement *statement, struct error *error);
 int step_await(struct step *step, struct error *error);
 double step_elapsed(const struct step *step);
 void step_note(struct step *step, const char *name, const char *text);

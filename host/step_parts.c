@@ -34,19 +34,17 @@ int step_open_part(struct step *step, struct error *error)
     return 0;
 }
 
-/* Are the part's statements what they were in the earlier run? */
-static bool is_unchanged(struct step *step)
+bool step_is_unchanged(struct step *step)
 {
     char hash[65];
     recorder_finish(&step->recorder, hash);
     return step->kept->hash != NULL && strcmp(hash, step->kept->hash) == 0;
 }
 
-/* The part was finished by an earlier run: its statements must be what they were. */
-static int check_kept(struct step *step, struct error *error)
+int step_check_kept(struct step *step, struct error *error)
 {
     char *before, *now;
-    if (is_unchanged(step))
+    if (step_is_unchanged(step))
         return 0;
     parts_difference(step->kept->statements ? step->kept->statements : "", step->recorder.statements, &before, &now);
     if (step->run->options.accept_changed) {
@@ -84,7 +82,7 @@ void step_send_progress(struct step *step, const char *state)
     ledger_send(step->run->ledger, LEDGER_PROGRESS_PUT, 8, values, NULL);
 }
 
-static void leave_part(struct step *step)
+void step_leave_part(struct step *step)
 {
     recorder_close(&step->recorder);
     step->open = false;
@@ -105,9 +103,9 @@ int step_close_part(struct step *step, struct error *error)
     if (!step->open)
         return 0;
     if (step->kept != NULL) {
-        rc = check_kept(step, error);
+        rc = step_check_kept(step, error);
         step->finished += rc == 0;
-        leave_part(step);
+        step_leave_part(step);
         return rc;
     }
     if (step->recorder.too_much) {
@@ -121,7 +119,7 @@ int step_close_part(struct step *step, struct error *error)
     step_record_part(step);
     rc = txn_commit(step->run->ledger, error);
     step->finished += rc == 0;
-    leave_part(step);
+    step_leave_part(step);
     return rc;
 }
 
@@ -171,12 +169,12 @@ static int settle_started(struct step *step, const struct step_alone *alone, str
     there = PQntuples(result) > 0;
     valid = there && *PQgetvalue(result, 0, 0) == 't';
     PQclear(result);
-    if (!alone->drops && !there && !is_unchanged(step))
+    if (!alone->drops && !there && !step_is_unchanged(step))
         warn_left_index(step);
     if (alone->drops || !there)
-        return alone->drops && !there && !step->kept->failed && is_unchanged(step);
+        return alone->drops && !there && !step->kept->failed && step_is_unchanged(step);
     if (valid)
-        return check_kept(step, error) == 0 ? 1 : -1;
+        return step_check_kept(step, error) == 0 ? 1 : -1;
     report_log(REPORT_INFO, "dmlua.migration", "index %s was left invalid by an earlier run; dropping it", name);
     error_text(&sql, "DROP INDEX CONCURRENTLY %s", name);
     drop.sql = sql;
@@ -242,7 +240,7 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
     recorder_open(&step->recorder);
     recorder_statement(&step->recorder, statement);
     if (step->kept != NULL && step->kept->done) {
-        rc = check_kept(step, error);
+        rc = step_check_kept(step, error);
     } else {
         rc = start_alone(step, alone, error);
         if (rc == 0)
@@ -251,7 +249,7 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
             rc = finish_alone(step, alone, error);
     }
     step->finished += rc == 0;
-    leave_part(step);
+    step_leave_part(step);
     return rc;
 }
 

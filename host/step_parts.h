@@ -3,7 +3,8 @@
 
 #include "host/step.h"
 
-/* A step's parts: how one is opened, closed with its row in dmlua_progress, found again by a rerun. For host/step.c. */
+/* A step's parts: how one is opened, closed with its row in dmlua_progress, found again by a rerun. For host/step.c and
+   host/step_batches.c. */
 
 /* An origin that names the step's revision alone. */
 struct origin step_origin(const struct step *step);
@@ -18,5 +19,11 @@ int step_close_part(struct step *step, struct error *error);
 /* Carries out a statement that refuses a transaction block, as a part of its own. */
 int step_run_alone(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
                    struct error *error);
+/* Are the part's statements what they were in the earlier run? */
+bool step_is_unchanged(struct step *step);
+/* The part was finished by an earlier run: its statements must be what they were. */
+int step_check_kept(struct step *step, struct error *error);
+/* Forgets the open part. */
+void step_leave_part(struct step *step);
 
 #endif

@@ -180,6 +180,21 @@ static int bind_autocommit(lua_State *L)
     return 0;
 }
 
+/* batches(sql, nil, file, line): a part that carries out the statement again and again, see step_batches. */
+static int bind_batches(lua_State *L)
+{
+    struct step *step = bind_step(L);
+    struct error error = {0};
+    struct db_statement statement;
+    lua_settop(L, 6);
+    statement = read_statement(L, step);
+    if (step->alone)
+        return luaL_error(L, "batches inside autocommit_block");
+    if (step_batches(step, &statement, &error) != 0)
+        return bind_fail(L, step, &error);
+    return 0;
+}
+
 /* log(level, text): a line in its order between the server's answers. */
 static int bind_log(lua_State *L)
 {
@@ -210,7 +225,7 @@ static int bind_mark(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"send", bind_send},       {"query", bind_query}, {"autocommit", bind_autocommit}, {"each", bind_each},
-    {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},         {NULL, NULL},
+    {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},    {"batches", bind_batches}, {NULL, NULL},
 };
 
 /* [-0, +1] What the vocabulary needs to know of the configuration. */

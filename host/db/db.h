@@ -34,7 +34,7 @@ struct db_host {
     const char *hint;
     const char *tag; /* the command tag that alone is success; null: any */
 };
-enum { DB_SLOTS = 24 };
+enum { DB_SLOTS = 32 };
 
 struct db_statement {
     const char *sql;

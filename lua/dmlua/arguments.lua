@@ -208,7 +208,7 @@ local function read_options(directive, signature, options, into)
 end
 
 -- Kinds that are tables with names themselves.
-local table_kinds = { string_map = true, parameters = true, bounds = true }
+local table_kinds = { string_map = true, parameters = true }
 
 -- The trailing table: an author's own table with a string key, or an empty one that no parameter waits for.
 local function is_options(signature, position, value)
@@ -260,9 +260,9 @@ function M.read(directive, signature, ...)
   return into
 end
 
---- Adds a kind of argument.
-function M.kind(name, check)
-  kinds[name] = check
+--- Adds a kind of argument. `with_names`: it is a table with names itself, and no table of options.
+function M.kind(name, check, with_names)
+  kinds[name], table_kinds[name] = check, with_names or table_kinds[name]
 end
 
 return M

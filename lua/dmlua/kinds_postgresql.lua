@@ -140,6 +140,6 @@ arguments.kind("bounds", function(value)
     if bounds[shape[1]] and bounds[shape[#shape]] and given == #shape then return bounds end
   end
   return nil, expected
-end)
+end, true)
 
 return M

@@ -112,7 +112,7 @@ function M.new(step, doors)
   local op = {}
   for name, signature in pairs(signatures) do op[name] = directive(step, doors, name, signature) end
   for name, operation in pairs(require("dmlua.backup").new(step, doors)) do op[name] = operation end
-
+  for name, composite in pairs(require("dmlua.online").new(step)) do op[name] = composite end
   --- irreversible(why): for a downgrade() that cannot be.
   function op.irreversible(...)
     local given = arguments.read("op.irreversible", { { "why", "string" } }, ...)

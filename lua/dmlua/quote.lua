@@ -34,6 +34,12 @@ function M.ident(name)
   return '"' .. name:gsub('"', '""') .. '"'
 end
 
+--- A name of ours, cut to what PostgreSQL keeps; a character is not cut.
+function M.cut(name)
+  if #name <= LONGEST_NAME then return name end
+  return name:sub(1, utf8.offset(name, 0, LONGEST_NAME + 1) - 1)
+end
+
 --- A name with its schema, where there is one.
 function M.qualified(schema, name)
   if schema == nil then return M.ident(name) end
