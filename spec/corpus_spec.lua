@@ -1,4 +1,4 @@
--- A tree in the manner of real ones (spec/fixtures/corpus): it goes up, down and up again.
+-- A tree in the manner of real ones (spec/fixtures/corpus): it goes up and down.
 
 local catalogue = require "spec.support.catalogue"
 local helper = require "spec.helper"
@@ -42,7 +42,7 @@ describe("the corpus", function()
     end
   end)
 
-  it("makes 100 tables, 40 enumerations and 450 indexes, goes down to nothing and up again", function()
+  it("makes 100 tables, 40 enumerations and 450 indexes and goes down to nothing again", function()
     local empty = own_catalogue()
     dmlua "upgrade heads"
     assert.is_true(count [[SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -50,10 +50,7 @@ describe("the corpus", function()
     assert.is_true(count "SELECT count(*) FROM pg_type WHERE typtype = 'e'" >= 40)
     assert.is_true(count "SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'" >= 450)
     assert.equal(0, count "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
-    local full = own_catalogue()
     dmlua "downgrade base"
     assert.same(empty, own_catalogue())
-    dmlua "upgrade heads"
-    assert.same(full, own_catalogue())
   end)
 end)

@@ -182,6 +182,13 @@ describe("sa.inspect", function()
     connection:exec "ROLLBACK"
   end)
 
+  it("has each of its methods in doc/vocabulary.md", function()
+    local text = helper.read(helper.root .. "/doc/vocabulary.md")
+    for name in pairs(require("dmlua.inspect").signatures) do
+      assert.truthy(text:find("%f[%w_]" .. name .. "%("), name)
+    end
+  end)
+
   it("names a table that is not there, a misspelt method and a wrong argument", function()
     local function failure(expression)
       return step.error_of(step.runner(connection), "return sa.inspect(op.get_bind())" .. expression).message

@@ -114,6 +114,21 @@ describe("a type", function()
     end
   end)
 
+  it("stands in doc/vocabulary.md, with every parameter that has an effect", function()
+    local types = require "dmlua.types"
+    local words = {}
+    for word in helper.read(helper.root .. "/doc/vocabulary.md"):gmatch "[%w_]+" do words[word] = true end
+    for _, place in ipairs { "sa", "postgresql" } do
+      for name, signature in pairs(types.signatures[place]) do
+        assert.is_true(words[name] ~= nil, name)
+        for _, parameter in ipairs(signature) do
+          local known = words[parameter[1]] or parameter[2] == "any" or parameter[2] == "type"
+          assert.is_true(known, name .. ": " .. parameter[1])
+        end
+      end
+    end
+  end)
+
   it("is written as SQLAlchemy writes it", function()
     for _, case in ipairs(cases) do
       local column = ('op.add_column("t", sa.Column("a", %s))'):format(case[1])

@@ -4,6 +4,7 @@
 local fixed = require "dmlua.annotations_fixed"
 local strict = require "dmlua.strict"
 local types = require "dmlua.types"
+local vocabulary = require "dmlua.vocabulary"
 require "dmlua.postgresql" -- with sa, it fills in the types
 
 local M = {}
@@ -113,6 +114,20 @@ local function inspector_results(signatures)
   return results
 end
 
+-- What reads its arguments in a way of its own and is not described by hand: at least its name is known.
+local function remaining(out)
+  local words = vocabulary { settings = {} }
+  local written = table.concat(out, "\n") .. fixed.tail
+  for _, place in ipairs { "op", "guards", "tenants", "context", "log" } do
+    for _, name in ipairs(strict.names(words[place])) do
+      local full = place .. "." .. name
+      if not written:find(full .. "[ (,]") then
+        out[#out + 1] = ("---@param ... any\nfunction %s(...) end\n"):format(full)
+      end
+    end
+  end
+end
+
 --- The text of the file.
 function M.text()
   local out = { fixed.head }
@@ -130,6 +145,7 @@ function M.text()
   local inspector = require("dmlua.inspect").signatures
   calls(out, "inspector", inspector, inspector_results(inspector))
   out[#out + 1] = fixed.tail
+  remaining(out)
   return table.concat(out, "\n")
 end
 
