@@ -1,6 +1,7 @@
 -- baseline: one migration that makes the present schema and replaces the history before it.
 
 local helper = require "spec.helper"
+local cjson = require "cjson"
 
 local function run(folder, arguments, env)
   return helper.dmlua(arguments, { cwd = folder, env = env })
@@ -70,6 +71,9 @@ describe("baseline", function()
     assert.equal("cccc dddd", rows(db))
     assert.equal("stamp cccc, dddd -> e000, baseline\nupgrade e000 -> ffff, Make ffff\n"
       .. "2 steps; heads afterwards: ffff\n", done(folder, "plan upgrade head").out)
+    local plan = cjson.decode(done(folder, "plan upgrade head --json").out)
+    assert.equal("ffff", #plan.steps == 1 and plan.steps[1].revision)
+    assert.same({ "ffff" }, plan.heads)
     local result = done(folder, "upgrade head")
     assert.matches("e000 replaces cccc, dddd: nothing to run", result.err, 1, true)
     assert.matches("1 step done; database is at ffff", result.err, 1, true)
