@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 #include "host/signal.h"
 
-enum { NEWER = 10, FIXED = 10 };
+enum { NEWER = 10, FIXED = 10, WAIT_MS = 20 };
 
 static const char *const own_tables[] = {"dmlua_ledger", "dmlua_progress", "dmlua_tenants", "dmlua_tables",
                                          "dmlua_database"};
@@ -147,20 +148,35 @@ static int fail(const char *program, int status, int file, struct error *error)
     return -1;
 }
 
+/* Its wait status. A signal restarts waitpid, so it is asked now and then; an interrupt ends the program, which cancels
+   what it has asked of the server. */
+static int wait_for(pid_t pid)
+{
+    struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
+    int status = -1;
+    pid_t ended;
+    while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && !signal_interrupted)
+        poll(&fd, 1, WAIT_MS);
+    if (ended == 0) {
+        signal_noticed();
+        kill(pid, SIGTERM);
+        waitpid(pid, &status, 0);
+    }
+    return status;
+}
+
 /* Runs the program; its output goes into ends[0], its complaints into ends[1]. */
 static int run(char *const *argv, const char *password, const int *ends, struct error *error)
 {
     pid_t pid = fork();
-    int status = -1;
+    int status;
     if (pid == 0)
         become(argv, password, ends);
     if (pid < 0) {
         error_set(error, ERROR_CONNECTION, "cannot start %s: %m", argv[0]);
         return -1;
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        if (signal_interrupted)
-            kill(pid, SIGTERM);
+    status = wait_for(pid);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : fail(argv[0], status, ends[1], error);
 }
 

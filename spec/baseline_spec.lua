@@ -1,5 +1,6 @@
 -- baseline: one migration that makes the present schema and replaces the history before it.
 
+local activity = require "spec.support.activity"
 local helper = require "spec.helper"
 local cjson = require "cjson"
 
@@ -101,6 +102,21 @@ describe("baseline", function()
       end
       assert.equal(row, rows(database))
     end
+  end)
+
+  it("that is interrupted ends pg_dump, and what pg_dump asked of the server", function()
+    local db = helper.database()
+    local folder = tree(db)
+    done(folder, "upgrade heads")
+    local connection = helper.connect(db.postgres)
+    connection:exec "BEGIN; LOCK TABLE t_aaaa" -- pg_dump waits for this transaction
+    local running = helper.start("baseline", { cwd = folder })
+    activity.runs(db, "LOCK TABLE%t_aaaa%")
+    running.kill "TERM"
+    local result = running.wait(10)
+    assert.equal(130, result.code)
+    assert.matches("interrupted while .*pg_dump ran", result.err)
+    activity.is_gone(db, "owner")
   end)
 
   it("has no way down", function()
