@@ -28,6 +28,27 @@ describe("twin migrations of Alembic and dmlua", function()
     return found
   end
 
+  it("use every directive and argument that Debian's Alembic knows", function()
+    -- Of later versions, or nothing that a database could show.
+    local newer = {}
+    for word in ([[if_exists if_not_exists inline_references inline_primary_key postgresql_nulls_not_distinct
+      postgresql_ignore_search_path]]):gmatch "%S+" do newer[word] = true end
+    local ours = { register_operation = true, implementation_for = true, invoke = true, get_context = true }
+    local signatures, script = require "dmlua.signatures", helper.read(fixtures .. "dmlua_side.lua")
+    for directive, arguments in pairs(require "spec.support.alembic_directives") do
+      local calls, positional = {}, {}
+      for call in script:gmatch("op%.(" .. directive .. "%(.-)\n%s*op%.") do calls[#calls + 1] = call end
+      for call in script:gmatch("op%." .. directive .. "(%b())") do calls[#calls + 1] = call end
+      assert.is_true(#calls > 0 or ours[directive] ~= nil, directive)
+      for _, parameter in ipairs(signatures[directive] or {}) do positional[parameter[1]] = not parameter.optional end
+      for argument in arguments:gmatch "%S+" do
+        local named = table.concat(calls, "\n"):find("%f[%w_]" .. argument .. " = ") ~= nil
+        local known = newer[argument] or positional[argument] or ours[directive] or not signatures[directive]
+        assert.is_true(named or known, directive .. ": " .. argument)
+      end
+    end
+  end)
+
   it("make the same schema and the same rows, by pg_dump", function()
     local theirs, ours = helper.database(), helper.database()
     local python = helper.run("/usr/bin/python3", { fixtures .. "alembic_side.py", theirs.owner })
@@ -39,6 +60,7 @@ describe("twin migrations of Alembic and dmlua", function()
     step.run(step.runner(connection), script)
     step.run(step.runner(connection, conventions), script, "named")
     connection:exec "COMMIT"
+    step.run(step.runner(connection), script, "alone")
     local expected, made = dump(theirs), dump(ours)
     assert.same(lines_of(expected, made), lines_of(made, expected))
     assert.is_true(expected == made, "the same lines in another order")
