@@ -98,6 +98,25 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
     return result;
 }
 
+int step_copy(struct step *step, const struct db_statement *statement, const char *data, size_t size,
+              struct error *error)
+{
+    struct db_statement recorded = *statement;
+    if (step->tenant != NULL) {
+        error_set(error, ERROR_MIGRATION, "COPY inside tenants.each: PostgreSQL refuses it under row security");
+        error_text(&error->hint, "op.bulk_insert inserts rows there");
+        return -1;
+    }
+    if (step_open_part(step, error) != 0)
+        return -1;
+    recorded.count = 1;
+    recorded.values = &data;
+    recorder_statement(&step->recorder, &recorded);
+    if (step->kept == NULL && db_copy(step->run->ledger->db, statement, data, size, error) != 0)
+        return -1;
+    return step->alone ? step_close_part(step, error) : 0;
+}
+
 /* Waits until all that was sent has been answered; the transaction stays open. */
 int step_await(struct step *step, struct error *error)
 {

@@ -63,6 +63,9 @@ int step_send(struct step *step, const struct db_statement *statement, const str
 PGresult *step_query(struct step *step, const struct db_statement *statement, struct error *error);
 /* What the earlier run that finished the open part read next. Owned: PQclear. Null, refused, when it read no more. */
 PGresult *step_kept_answer(struct step *step, struct error *error);
+/* COPY … FROM STDIN, with its rows. */
+int step_copy(struct step *step, const struct db_statement *statement, const char *data, size_t size,
+              struct error *error);
 int step_cut(struct step *step, struct error *error);
 /* A part of many transactions: carries out the statement again and again, each time with the cursor of the time before as
    its one parameter (first NULL), until it answers none. It answers with one row: cursor, number of rows. The cursor is

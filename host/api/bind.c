@@ -195,6 +195,22 @@ static int bind_batches(lua_State *L)
     return 0;
 }
 
+/* copy(sql, nil, file, line, nil, data): COPY … FROM STDIN, with its rows. */
+static int bind_copy(lua_State *L)
+{
+    struct step *step = bind_step(L);
+    struct error error = {0};
+    struct db_statement statement;
+    const char *data;
+    size_t size;
+    lua_settop(L, 7);
+    statement = read_statement(L, step);
+    data = luaL_checklstring(L, 7, &size);
+    if (step_copy(step, &statement, data, size, &error) != 0)
+        return bind_fail(L, step, &error);
+    return 0;
+}
+
 /* log(level, text): a line in its order between the server's answers. */
 static int bind_log(lua_State *L)
 {
@@ -225,7 +241,8 @@ static int bind_mark(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"send", bind_send},       {"query", bind_query}, {"autocommit", bind_autocommit}, {"each", bind_each},
-    {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},    {"batches", bind_batches}, {NULL, NULL},
+    {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},    {"batches", bind_batches},
+    {"copy", bind_copy},       {NULL, NULL},
 };
 
 /* [-0, +1] What the vocabulary needs to know of the configuration. */

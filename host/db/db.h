@@ -77,6 +77,8 @@ int db_await(struct db *db, struct error *error);
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error);
 /* The same outside a transaction block: a transaction of its own, which is over when this returns. */
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error);
+/* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the answer. */
+int db_copy(struct db *db, const struct db_statement *statement, const char *data, size_t size, struct error *error);
 /* Has a statement failed that db_await has not yet handed over? */
 bool db_failed(const struct db *db);
 /* May the connection still be used? */

@@ -31,7 +31,7 @@ static void give_up(struct db *db, enum error_kind kind, const char *message, co
     stream_free(db);
 }
 
-static void lost_connection(struct db *db)
+void stream_lost(struct db *db)
 {
     const char *text = PQerrorMessage(db->conn);
     char *message = NULL;
@@ -78,7 +78,7 @@ static void take_result(struct db *db, PGresult *result)
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH: /* libpq would answer so for ever inside a pipeline */
         give_up(db, ERROR_MIGRATION, "COPY from or to the client cannot be sent with op.execute",
-                "write the rows with INSERT");
+                "op.copy_from sends rows");
         PQclear(result);
         PQfinish(db->conn);
         db->conn = NULL;
@@ -118,7 +118,7 @@ static void take_one(struct db *db)
         if (entry->kind != ENTRY_SYNC)
             entry_drop_first(db);
         else if (PQstatus(db->conn) != CONNECTION_OK)
-            lost_connection(db);
+            stream_lost(db);
         return;
     }
     if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
@@ -128,7 +128,7 @@ static void take_one(struct db *db)
     }
     take_result(db, result);
     if (db->conn != NULL && PQstatus(db->conn) != CONNECTION_OK)
-        lost_connection(db);
+        stream_lost(db);
 }
 
 static int since_ms(double then)
@@ -151,8 +151,7 @@ static void pass_interrupt(struct db *db)
     signal_noticed(); /* the wait for the statement ends by itself */
 }
 
-/* Waits until the socket has something to read, or takes more if `write`. */
-static void wait_socket(struct db *db, bool write)
+void stream_wait(struct db *db, bool write)
 {
     struct pollfd fds[2] = {
         {.fd = PQsocket(db->conn), .events = (short)(POLLIN | (write ? POLLOUT : 0))},
@@ -174,7 +173,7 @@ static void wait_socket(struct db *db, bool write)
     if (poll(fds, 2, timeout) < 0 && errno != EINTR)
         give_up(db, ERROR_CONNECTION, "poll failed on the connection's socket", NULL);
     else if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && PQconsumeInput(db->conn) == 0)
-        lost_connection(db);
+        stream_lost(db);
 }
 
 static void take_ready(struct db *db)
@@ -192,10 +191,10 @@ static void flush_out(struct db *db)
             PQconsumeInput(db->conn); /* the server's last words may say why */
             take_ready(db);
             if (!db->broken)
-                lost_connection(db);
+                stream_lost(db);
             return;
         }
-        wait_socket(db, true);
+        stream_wait(db, true);
         take_ready(db);
     }
     db->unflushed = 0;
@@ -204,7 +203,7 @@ static void flush_out(struct db *db)
 static bool check_sent(struct db *db, int sent)
 {
     if (sent == 0)
-        lost_connection(db);
+        stream_lost(db);
     return sent != 0;
 }
 
@@ -299,7 +298,7 @@ void db_push(struct db *db)
         return;
     PQflush(db->conn);
     if (PQconsumeInput(db->conn) == 0)
-        lost_connection(db);
+        stream_lost(db);
     take_ready(db);
 }
 
@@ -312,7 +311,7 @@ int db_await(struct db *db, struct error *error)
         flush_out(db);
     take_ready(db);
     while (!db->broken && db->first != NULL) {
-        wait_socket(db, false);
+        stream_wait(db, false);
         take_ready(db);
     }
     if (db->failure.kind == ERROR_NONE)

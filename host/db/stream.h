@@ -46,4 +46,10 @@ struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_sta
 void entry_drop_first(struct db *db);
 void stream_free(struct db *db);
 
+/* stream.c, for copy.c */
+/* The connection is lost: fails the stream with what libpq says of it. */
+void stream_lost(struct db *db);
+/* Waits until the socket has something to read, or takes more if `write`; an interrupt is passed on. */
+void stream_wait(struct db *db, bool write);
+
 #endif

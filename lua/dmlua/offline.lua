@@ -91,6 +91,12 @@ local function new_bind(writer, settings, step, file)
     writer.statement(inlined(sql, params))
   end
 
+  function bind:copy(sql, _, _, _, _, data)
+    if self.loop then refuse "op.copy_from inside tenants.each" end
+    if not in_autocommit then writer.open() end
+    writer.write(sql .. ";\n" .. data .. (data:find("\n$") and "" or "\n") .. "\\.\n")
+  end
+
   function bind.query() refuse "reading rows" end
 
   function bind.elapsed() refuse "context.elapsed" end

@@ -113,6 +113,7 @@ function M.new(step, doors)
   for name, signature in pairs(signatures) do op[name] = directive(step, doors, name, signature) end
   for name, operation in pairs(require("dmlua.backup").new(step, doors)) do op[name] = operation end
   for name, composite in pairs(require("dmlua.online").new(step)) do op[name] = composite end
+  op.copy_from = require("dmlua.copy").new(step)
   --- irreversible(why): for a downgrade() that cannot be.
   function op.irreversible(...)
     local given = arguments.read("op.irreversible", { { "why", "string" } }, ...)
