@@ -191,7 +191,8 @@ local unmatched = [[(SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_attribut
 -- A text for format().
 local function unmatched_of(tenant)
   return "SELECT string_agg(coalesce(k, 'NULL') || ': ' || n || ' rows', '; ') FROM (SELECT "
-    .. tenant:gsub("%%", "%%%%") .. "::text AS k, count(*) AS n FROM %s AS b WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s) GROUP BY 1) AS missing"
+    .. tenant:gsub("%%", "%%%%") .. "::text AS k, count(*) AS n FROM %s AS b"
+    .. " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s) GROUP BY 1) AS missing"
 end
 
 --- backup_table, restore_table and drop_backup of one step.
