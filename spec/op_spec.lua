@@ -271,6 +271,8 @@ return { one = "SELECT 1 AS one" }
         'autoincrement must be true, false, "auto" or "ignore_fk", got a string' },
       { [[op.create_table("t", sa.Column("a", sa.Text, { primary_key = true, autoincrement = true }))]],
         "column a: autoincrement = true needs an integer type, not TEXT" },
+      { [[op.create_index("i", "t", { "a" }, { sqlite_where = sa.text("a") })]],
+        "op.create_index: sqlite_where is for another database: leave it out" },
       { [[op:drop_table("t")]], "op.drop_table: is called with a dot, not with a colon" },
       { [[op.drop_table("t", nil)]] },
       { [[op.drop_table(nil, nil)]], "op.drop_table: table_name is missing" },

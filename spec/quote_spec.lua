@@ -17,6 +17,14 @@ describe("quote", function()
     end
   end)
 
+  it("names what SQLAlchemy makes of a name that is too long", function()
+    local _, failure = pcall(quote.ident, "ix_subscription_addon_usage_records_for_each_tenant_subscription_addon_id")
+    assert.equal("a database that Alembic made has 'ix_subscription_addon_usage_records_for_each_tenant_sub_0ca0',"
+      .. " where `index` made the name or op.f marked it", failure.hint)
+    _, failure = pcall(quote.ident, ("é"):rep(40))
+    assert.is_nil(failure.hint)
+  end)
+
   it("knows every keyword that the server quotes", function()
     for _, row in ipairs(connection:exec("SELECT word FROM pg_get_keywords() WHERE catcode <> 'U'").rows) do
       assert.is_true(keywords[row.word], row.word)

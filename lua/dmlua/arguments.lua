@@ -196,10 +196,16 @@ local function kind_of(signature, name)
   return signature.options and signature.options[name]
 end
 
+-- SQLAlchemy's dialects: their options may stand beside PostgreSQL's in a ported file.
+local other_databases = { sqlite = true, mysql = true, mariadb = true, mssql = true, oracle = true }
+
 local function read_options(directive, signature, options, into)
   for name, value in pairs(options) do
     local kind = type(name) == "string" and kind_of(signature, name)
-    if not kind then
+    local dialect = type(name) == "string" and name:match "^(%l+)_"
+    if not kind and other_databases[dialect] then
+      M.fail(directive, "%s is for another database: leave it out", name)
+    elseif not kind then
       M.fail(directive, "has no option '%s'%s", tostring(name), errors.suggestion(name, known_names(signature)))
     end
     if into[name] ~= nil then M.fail(directive, "%s is given twice", name) end

@@ -21,14 +21,24 @@ local function check_text(what, text)
   if not ok then fail("%s is not valid UTF-8 (byte %d)", what, at) end
 end
 
+-- SQLAlchemy's _truncate_and_render_maxlen_name (of ASCII, where its characters are bytes): what became of a name that
+-- it made, or that op.f marked.
+local function hint_of(name)
+  if name:find "[\x80-\xff]" then return nil end
+  local shortened = name:sub(1, LONGEST_NAME - 8) .. "_" .. require("dmlua.md5")(name):sub(-4)
+  return ("a database that Alembic made has '%s', where `index` made the name or op.f marked it"):format(shortened)
+end
+
 --- A name as SQL, quoted only where it must be: PostgreSQL's quote_identifier. Raises for one that is empty, longer
 --- than 63 bytes or not text.
 function M.ident(name)
   check_text("a name", name)
   if name == "" then fail("a name is empty") end
   if #name > LONGEST_NAME then
-    fail("the name '%s' has %d bytes; PostgreSQL keeps %d and would cut it: choose a shorter one", name, #name,
-      LONGEST_NAME)
+    errors.raise { kind = "migration",
+      message = ("the name '%s' has %d bytes; PostgreSQL keeps %d and would cut it: choose a shorter one")
+        :format(name, #name, LONGEST_NAME),
+      hint = hint_of(name) }
   end
   if name:find("^[a-z_][a-z0-9_]*$") and not keywords[name] then return name end
   return '"' .. name:gsub('"', '""') .. '"'
