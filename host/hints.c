@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/first_word.h"
+
 enum when { ALWAYS, WITH_PARAMETERS };
 
 static const struct {
@@ -88,24 +90,6 @@ static struct piece quoted_name(const char *message)
     for (i = 0; i < sizeof marks / sizeof *marks && name.start == NULL; i++)
         name = between(message, marks[i][0], marks[i][1]);
     return name;
-}
-
-/* The statement's first word behind its comments, in upper case. */
-static void first_word(const char *statement, char *word, size_t room)
-{
-    size_t i;
-    for (;;) {
-        statement += strspn(statement, " \t\n\r\f\v(");
-        if (strncmp(statement, "--", 2) == 0)
-            statement += strcspn(statement, "\n");
-        else if (strncmp(statement, "/*", 2) == 0 && strstr(statement + 2, "*/") != NULL)
-            statement = strstr(statement + 2, "*/") + 2;
-        else
-            break;
-    }
-    for (i = 0; i + 1 < room && isalpha((unsigned char)statement[i]); i++)
-        word[i] = (char)toupper((unsigned char)statement[i]);
-    word[i] = '\0';
 }
 
 /* Does a statement with this first word read or write rows, as a tenant's own step would? Else it is DDL that

@@ -5,6 +5,7 @@
 
 #include "host/config.h"
 #include "host/txn.h"
+#include "host/watch_sql.h"
 
 /* Alembic's own definition (reference: Alembic's runtime/migration.py), so that both tools can take turns. */
 static const char create_version[] = "CREATE TABLE IF NOT EXISTS {v} (version_num VARCHAR(32) NOT NULL, "
@@ -39,6 +40,9 @@ static const char insert_database[] =
 
 #define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
+#define WATCH_HINT                                                                                                           \
+    "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
+    "declare it with guards.declare_global, { tenant = \"global\" } or global_tables"
 #define STATE_HINT "put it back before the function ends: RESET ROLE, RESET row_security, RESET of the tenant setting"
 
 /* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
@@ -145,6 +149,11 @@ static const struct {
           "drop it with DROP INDEX CONCURRENTLY and run again", NULL},
          "SELECT " RAISE("CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index"
          " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN $1 || ' is not valid' END") ""},
+    [LEDGER_WATCH] = {{LEDGER_WATCH, ERROR_REFUSED,
+                       "TenantIsolationError: the step leaves tables neither tenant-isolated nor declared global", WATCH_HINT,
+                       NULL},
+                      WATCH_TABLES " SELECT " RAISE(WATCH_SENTENCE)},
+    [LEDGER_WATCH_MILDLY] = {{.slot = LEDGER_WATCH_MILDLY}, WATCH_TABLES " SELECT " WATCH_SENTENCE},
     [LEDGER_RESET] = {{.slot = LEDGER_RESET}, "RESET ALL"},
     /* A long run must not be ended for idling, and must end soon when its client has died. The first two
        came with PostgreSQL 14. */
@@ -229,8 +238,8 @@ static char *expand(const struct ledger *ledger, const char *text)
     return out;
 }
 
-void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
-                 const struct origin *origin)
+void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
+                        const struct origin *origin, PGresult **into)
 {
     struct db_statement out = {.host = &statements[statement].host, .count = count, .values = values};
     if (ledger->sql[statement] == NULL)
@@ -240,7 +249,16 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
         out.origin = *origin;
     else
         out.origin.revision = ledger->revision;
-    db_send(ledger->db, &out);
+    if (into != NULL)
+        db_send_wanted(ledger->db, &out, into);
+    else
+        db_send(ledger->db, &out);
+}
+
+void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
+                 const struct origin *origin)
+{
+    ledger_send_wanted(ledger, statement, count, values, origin, NULL);
 }
 
 int ledger_queries(struct ledger *ledger, struct ledger_read *reads, size_t count, struct error *error)

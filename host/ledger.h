@@ -43,11 +43,14 @@ enum ledger_statement {
     LEDGER_LOOP_ALIVE,     /* what, direction, part, run */
     LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
     LEDGER_INDEX_VALID,    /* quoted name */
+    LEDGER_WATCH,          /* host/watch_sql.h */
+    LEDGER_WATCH_MILDLY,   /* the same; answers with the sentence, or NULL */
     LEDGER_RESET,
     LEDGER_GUARD,
     LEDGER_GUARD_13,
     LEDGER_COUNT
 };
+_Static_assert((int)LEDGER_COUNT <= (int)DB_SLOTS, "every statement has a slot");
 
 /* A ledger row's values, in the order of LEDGER_RECORD's parameters. */
 enum ledger_field {
@@ -82,6 +85,9 @@ int ledger_change(struct ledger *ledger, const char *text, struct error *error);
 /* Sends one of the host's own statements; values may be null when it has none. */
 void ledger_send(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
                  const struct origin *origin);
+/* The same, and the result will be put into *into, owned by the caller, when it is taken; null until then. */
+void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
+                        const struct origin *origin, PGresult **into);
 /* Sends the session's own settings: no idle time-out, row security off. */
 void ledger_guard(struct ledger *ledger);
 /* A query of the ledger's tables: `{s}` and `{v}` in the text become the schema and the version table. */

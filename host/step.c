@@ -11,6 +11,7 @@
 #include "host/step_parts.h"
 #include "host/tenant.h"
 #include "host/txn.h"
+#include "host/watch.h"
 
 static bool says(const char *sql, const char *word)
 {
@@ -64,6 +65,7 @@ int step_send(struct step *step, const struct db_statement *statement, const str
             return -1;
     } else {
         db_send(db, statement);
+        step->can_be_ddl = step->can_be_ddl || watch_wants(statement);
         if (statement->origin.raw) {
             step->run->dirty = true;
             if (says(statement->sql, "DEALLOCATE"))
@@ -87,6 +89,7 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
         result = step_kept_answer(step, error);
     } else {
         step->run->dirty = step->run->dirty || statement->origin.raw;
+        step->can_be_ddl = step->can_be_ddl || watch_wants(statement);
         result = db_query(step->run->ledger->db, statement, error);
         if (result != NULL && !step->looping)
             recorder_answer(&step->recorder, result);
@@ -168,6 +171,7 @@ static int finish(struct step *step, struct error *error)
     if (rc != 0)
         return rc;
     step_send_state_check(step);
+    watch_send(step);
     run_send_rows(run, plan->deletes, plan->delete_count, plan->inserts, plan->insert_count, &origin);
     if (step->part > 1 || step->cut)
         ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, drop, NULL);
@@ -218,6 +222,7 @@ static void step_free(struct step *step)
     free(step->notes);
     free(step->tenants_seen);
     free(step->tenants_from);
+    PQclear(step->watched);
     free(step);
 }
 

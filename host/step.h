@@ -36,6 +36,8 @@ struct step {
     double began;             /* clock_now */
     char *tenants_seen;       /* the tenant list of the step's loops, joined by line feeds */
     char *tenants_from;       /* and the query that gave it */
+    bool can_be_ddl;          /* of what was sent in the open part */
+    PGresult *watched;        /* the watch's answer, until it is told */
     struct step *next;        /* that was sent after it */
     bool committed;           /* its COMMIT has been answered, */
     double ended;             /* then */

@@ -5,6 +5,7 @@
 
 #include "host/config.h"
 #include "host/txn.h"
+#include "host/watch.h"
 
 struct origin step_origin(const struct step *step)
 {
@@ -115,6 +116,7 @@ int step_close_part(struct step *step, struct error *error)
         return -1;
     }
     step_send_state_check(step);
+    watch_send(step);
     step_send_progress(step, "done");
     step_record_part(step);
     rc = txn_commit(step->run->ledger, error);

@@ -400,7 +400,6 @@ describe("a rail", function()
   for key, value in pairs {
     require_migration_validation = "true", require_backup_before_migration = "true", enable_audit_triggers = "true",
     require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "isp",
-    global_tables = "x",
   } do
     it("that is not built yet stops a verb that uses a database: " .. key, function()
       local result = use(("[production]\n%s = %s\n"):format(key, value))

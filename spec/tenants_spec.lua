@@ -152,7 +152,7 @@ describe("tenants.each", function()
     local database = helper.database()
     for _, environment in ipairs { "production", "development" } do
       local folder = helper.project { database = database.postgres,
-        settings = { environment = environment, tenants_query = settings.tenants_query },
+        settings = { environment = environment, tenants_query = settings.tenants_query, global_tables = "tenants" },
         versions = { { revision = "aaaa", upgrade = (schema:gsub("GRANT[^;]*;", "")) },
           { revision = "bbbb", down = "aaaa", upgrade = [[ tenants.each(function() end) ]] } } }
       local result = helper.dmlua("upgrade head", { cwd = folder })

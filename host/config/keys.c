@@ -62,11 +62,7 @@ const struct key keys[] = {
     {.name = "tenant_role", .own = true},
     {.name = "tenants_query", .own = true},
     {.name = "tenants_service", .services = true, .own = true},
-    {.name = "global_tables",
-     .own = true,
-     .type = KEY_LIST,
-     .unbuilt = "checks that know which tables are for everybody",
-     .area = CONFIG_DATABASE},
+    {.name = "global_tables", .own = true, .type = KEY_LIST},
     /* what a script may use */
     {.name = "script_memory_mb", .own = true, .type = KEY_NUMBER, .initial = "512"},
     {.name = "script_seconds", .own = true, .type = KEY_NUMBER, .initial = "300"},

@@ -150,6 +150,20 @@ function op.execute(sql, parameters, options) end
 ---@param tables (string|{[1]: string, schema: string})[]
 ---@param fn function
 function op.across_tenants(tables, fn) end
+---@class op.backup.options
+---@field name? string of the copy; backup_TABLE when none is given
+---@field schema? string
+---@field column? string the tenant column
+
+---@param table_name string
+---@param options? op.backup.options
+function op.backup_table(table_name, options) end
+---@param table_name string
+---@param options? op.backup.options
+function op.restore_table(table_name, options) end
+---@param table_name string
+---@param options? op.backup.options
+function op.drop_backup(table_name, options) end
 ---@param name string
 ---@param fn fun(operations: op, ...)
 function op.register_operation(name, fn) end
@@ -221,6 +235,38 @@ function guards.setup_tenant_isolation(options) end
 ---@param table_name string
 ---@param options? {schema?: string, column?: string, strategy?: string}
 function guards.enable_tenant_isolation_on(table_name, options) end
+---The elements of op.create_table, then its options with column and type.
+---@param table_name string
+---@param ... any
+function guards.create_tenant_aware_table(table_name, ...) end
+---@param table_name string
+---@param new_column any a sa.Column
+---@param options? guards.options
+function guards.add_tenant_aware_column(table_name, new_column, options) end
+---@class guards.foreign_key.options: guards.options
+---@field referent_schema? string
+---@field name? string
+---@field ondelete? string
+---@field onupdate? string
+---@field deferrable? boolean
+---@field initially? string
+
+---@param table_name string
+---@param referent_table string
+---@param local_cols string|string[]
+---@param remote_cols string|string[]
+---@param options? guards.foreign_key.options
+function guards.ensure_tenant_foreign_key(table_name, referent_table, local_cols, remote_cols, options) end
+---@param table_name string
+---@param new_name string
+---@param options? {schema?: string}
+function guards.rename_tenant_aware_table(table_name, new_name, options) end
+---@param table_name string
+---@param options? guards.options
+function guards.ensure_audit_trigger(table_name, options) end
+---@param table_name string
+---@param options? {schema?: string, reason?: string}
+function guards.declare_global(table_name, options) end
 
 tenants = {}
 ---Calls fn once for every tenant, in the tenant's own context.

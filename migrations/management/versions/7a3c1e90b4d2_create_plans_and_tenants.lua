@@ -17,7 +17,8 @@ function upgrade()
     sa.Column("monthly_price", sa.Numeric(10, 2), { nullable = false }),
     sa.Column("customer_limit", sa.Integer(), { comment = "NULL: no limit" }),
     sa.PrimaryKeyConstraint("id"),
-    sa.CheckConstraint("monthly_price >= 0", { name = "ck_plans_monthly_price" }))
+    sa.CheckConstraint("monthly_price >= 0", { name = "ck_plans_monthly_price" }),
+    { tenant = "global" })
 
   op.create_table("tenants",
     sa.Column("id", sa.String(255), { nullable = false }),
@@ -25,7 +26,8 @@ function upgrade()
     sa.Column("status", sa.String(32), { nullable = false, server_default = "active" }),
     sa.Column("created_at", sa.DateTime { timezone = true }, { nullable = false, server_default = sa.func.now() }),
     sa.PrimaryKeyConstraint("id"),
-    sa.CheckConstraint("status IN ('active', 'suspended', 'closed')", { name = "ck_tenants_status" }))
+    sa.CheckConstraint("status IN ('active', 'suspended', 'closed')", { name = "ck_tenants_status" }),
+    { tenant = "global" })
 end
 
 function downgrade()

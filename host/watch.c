@@ -1,0 +1,75 @@
+#include "host/watch.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "host/config.h"
+#include "host/first_word.h"
+#include "host/report.h"
+
+static bool is_one_of(const char *word, const char *const *words)
+{
+    for (; *words != NULL; words++)
+        if (strcmp(*words, word) == 0)
+            return true;
+    return false;
+}
+
+bool watch_wants(const struct db_statement *statement)
+{
+    static const char *const rows[] = {"INSERT", "UPDATE", "DELETE",  "MERGE", "COPY",   "VALUES", "TABLE",
+                                       "SET",    "RESET",  "SHOW",    "LOCK",  "FETCH",  "MOVE",   "CLOSE",
+                                       "NOTIFY", "LISTEN", "ANALYZE", "",      "DEALLOCATE", NULL};
+    static const char *const reads[] = {"SELECT", "WITH", NULL};
+    char word[16];
+    first_word(statement->sql, word, sizeof word);
+    if (is_one_of(word, rows))
+        return false;
+    if (!is_one_of(word, reads))
+        return true;
+    return statement->origin.raw && (strchr(statement->sql, '(') != NULL || strcasestr(statement->sql, "INTO") != NULL);
+}
+
+void watch_values(const struct ledger *ledger, const struct config *config, const char *values[WATCH_VALUES])
+{
+    values[0] = config_get(config, "tenant_column");
+    values[1] = config_get(config, "tenant_setting");
+    values[2] = config_rls(config) ? "true" : "false";
+    values[3] = config_get(config, "global_tables");
+    values[4] = ledger->schema;
+    values[5] = ledger->table;
+}
+
+static bool is_lenient(const struct config *config)
+{
+    return strcmp(config_environment(config), "development") == 0 || config_flag(config, "allow_unsafe_migrations");
+}
+
+/* The answer in a lenient environment. */
+static void warn(void *data)
+{
+    struct step *step = data;
+    PGresult *result = step->watched;
+    if (result != NULL && PQntuples(result) == 1 && !PQgetisnull(result, 0, 0))
+        report_log(REPORT_WARN, "dmlua.tenants", "%s leaves tables neither tenant-isolated nor declared global: %s",
+                   step->plan->revision, PQgetvalue(result, 0, 0));
+    PQclear(result);
+    step->watched = NULL;
+}
+
+void watch_send(struct step *step)
+{
+    const struct run *run = step->run;
+    const char *values[WATCH_VALUES];
+    struct origin origin = {.revision = step->plan->revision, .file = step->script->path};
+    if (!step->can_be_ddl || strcmp(config_isolation(run->config), "rls") != 0)
+        return;
+    step->can_be_ddl = false;
+    watch_values(run->ledger, run->config, values);
+    if (!is_lenient(run->config)) {
+        ledger_send(run->ledger, LEDGER_WATCH, WATCH_VALUES, values, &origin);
+        return;
+    }
+    ledger_send_wanted(run->ledger, LEDGER_WATCH_MILDLY, WATCH_VALUES, values, &origin, &step->watched);
+    db_call(run->ledger->db, warn, step);
+}

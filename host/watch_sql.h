@@ -1,0 +1,85 @@
+#ifndef DMLUA_WATCH_SQL_H
+#define DMLUA_WATCH_SQL_H
+
+/* What the host knows of tables and tenants, as pieces of SQL. All of them read $1: tenant column, $2: tenant setting,
+   $3: whether row security is to be set up, $4: patterns of global_tables, $5: schema of dmlua's own tables, $6: name of
+   the version table. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with their schema, since a
+   script may have changed search_path. */
+
+/* A table that is the service's: no temporary one, none of an extension's, none of dmlua's own. */
+#define WATCH_IS_OURS                                                                                                        \
+    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                                                   \
+    " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"                                                 \
+    " AND NOT (n.nspname = CAST($5 AS name) AND (c.relname = CAST($6 AS name) OR c.relname IN ("                             \
+    "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database')))"                                 \
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                                                    \
+    "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
+
+/* A policy's expression without what differs only in writing: parentheses, blanks, casts to text, the alias that the
+   server gives a sub-select. The guards compare in the same way (bindings/guard.c). */
+#define WATCH_NORMAL(expression)                                                                                             \
+    "pg_catalog.regexp_replace(" expression ", ' AS \"?nullif\"?|::text|[()[:space:]]', '', 'g')"
+
+/* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards' own;
+   the setting is cast to the column's type, below domains and without a length. */
+#define WATCH_FAULT                                                                                                          \
+    "(SELECT CASE WHEN w.type IS NULL THEN 'it has no column ' || CAST($1 AS text)"                                          \
+    " WHEN NOT w.required THEN CAST($1 AS text) || ' may be NULL'"                                                           \
+    " WHEN NOT CAST($3 AS boolean) THEN NULL"                                                                                \
+    " WHEN NOT c.relrowsecurity THEN 'row security is off'"                                                                  \
+    " WHEN NOT c.relforcerowsecurity THEN 'row security does not hold for its owner'"                                        \
+    " WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive)"                     \
+    " THEN 'it has no policy'"                                                                                               \
+    " ELSE (SELECT 'its policy ' || pg_catalog.quote_ident(p.polname) || ' is not the tenant''s'"                            \
+    "  FROM pg_catalog.pg_policy p,"                                                                                         \
+    "  LATERAL (SELECT pg_catalog.regexp_replace(pg_catalog.format('%I = SELECT NULLIF current_setting %L, true, ''''%s',"   \
+    "   CAST($1 AS text), CAST($2 AS text), CASE WHEN w.type = 'text' THEN '' ELSE '::' || w.type END),"                     \
+    "   '[()[:space:]]', '', 'g') AS normal) o"                                                                              \
+    "  WHERE p.polrelid = c.oid AND p.polpermissive"                                                                         \
+    "  AND (coalesce(" WATCH_NORMAL("pg_catalog.pg_get_expr(p.polqual, p.polrelid)") ", o.normal) <> o.normal"               \
+    "  OR coalesce(" WATCH_NORMAL("pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)") ", o.normal) <> o.normal)"           \
+    "  ORDER BY p.polname LIMIT 1) END"                                                                                      \
+    " FROM (SELECT pg_catalog.max(x.type) AS type, coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM ("    \
+    "  SELECT a.attnotnull, (WITH RECURSIVE base(id) AS (SELECT a.atttypid UNION ALL"                                        \
+    "    SELECT t.typbasetype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.id WHERE t.typtype = 'd')"                 \
+    "   SELECT pg_catalog.format_type(t.oid, -1) FROM base JOIN pg_catalog.pg_type t ON t.oid = base.id"                     \
+    "   WHERE t.typtype <> 'd') AS type"                                                                                     \
+    "  FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)"                             \
+    "  AND a.attnum > 0 AND NOT a.attisdropped) x) w)"
+
+/* How the table, or one that it is a partition of, is declared: 'global' or 'debt', or NULL. In a pattern of
+   global_tables, divided by commas or blanks, * stands for anything. */
+#define WATCH_DECLARED                                                                                                       \
+    "(SELECT coalesce(pg_catalog.min(CASE WHEN EXISTS (SELECT FROM pg_catalog.regexp_split_to_table(CAST($4 AS text), '[,[:space:]]+') g,"  \
+    "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace("                        \
+    "    g, '!', '!!'), '_', '!_'), '%', '!%'), '*', '%') AS pattern) l"                                                     \
+    "   WHERE g <> '' AND (mc.relname LIKE l.pattern ESCAPE '!'"                                                             \
+    "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END),"                                  \
+    "  pg_catalog.max(d.declared))"                                                                                          \
+    " FROM (SELECT c.oid AS id UNION SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)) m" \
+    " JOIN pg_catalog.pg_class mc ON mc.oid = m.id JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"              \
+    " LEFT JOIN {s}.dmlua_tables d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname))"
+
+/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss GRANT;
+   the catalogue rows miss what was done in a subtransaction, and policies. */
+#define WATCH_TOUCHED                                                                                                        \
+    " (c.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) OR c.oid IN ("                                         \
+    "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()"     \
+    " AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')"                                           \
+    " AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
+
+/* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt that
+   is paid is no debt any more. */
+#define WATCH_TABLES                                                                                                         \
+    "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, " WATCH_FAULT " AS fault," \
+    " " WATCH_DECLARED " AS declared"                                                                                        \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                   \
+    " WHERE " WATCH_TOUCHED " AND " WATCH_IS_OURS "),"                                                                       \
+    " settled AS (DELETE FROM {s}.dmlua_tables d WHERE pg_catalog.to_regclass(d.name) IS NULL OR d.declared = 'debt'"        \
+    "  AND EXISTS (SELECT FROM touched t WHERE t.name = d.name AND t.fault IS NULL))"
+
+#define WATCH_SENTENCE                                                                                                       \
+    "(SELECT pg_catalog.string_agg(t.name || ' (' || t.fault || ')', ', ' ORDER BY t.name COLLATE \"C\")"                    \
+    " FROM touched t WHERE t.fault IS NOT NULL AND t.declared IS NULL)"
+
+#endif
