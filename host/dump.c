@@ -107,8 +107,7 @@ static void become(char *const *argv, const char *password, const int *ends)
     }
     if (*password != '\0')
         setenv("PGPASSWORD", password, 1);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGPIPE, SIG_DFL);
+    signal_default();
     if (dup2(open("/dev/null", O_RDONLY), 0) < 0 || dup2(ends[0], 1) < 0 || dup2(ends[1], 2) < 0)
         _exit(127);
     execvp(argv[0], argv);

@@ -7,27 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/signal.h"
+
 static const int ours[] = {SIGINT, SIGQUIT};
 enum { OURS = sizeof ours / sizeof *ours };
-
-/* Signals as a program expects to find them. */
-static void default_signals(void)
-{
-    static const int handled[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE, SIGALRM, SIGPROF, SIGCHLD};
-    sigset_t none;
-    size_t i;
-    for (i = 0; i < sizeof handled / sizeof *handled; i++)
-        signal(handled[i], SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* In the child. Never returns: what goes wrong is told through the pipe. */
 static void become(const char *const *argv, const char *folder, enum program_kind kind, int failure)
 {
     int input = kind == PROGRAM_HOOK ? open("/dev/null", O_RDONLY | O_CLOEXEC) : STDIN_FILENO, code;
     ssize_t written;
-    default_signals();
+    signal_default();
     if (input >= 0 && (input == STDIN_FILENO || dup2(input, STDIN_FILENO) >= 0) &&
         (kind == PROGRAM_DIALOGUE || dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) && (folder == NULL || chdir(folder) == 0))
         execvp(argv[0], (char *const *)argv);

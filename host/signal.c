@@ -147,6 +147,16 @@ void signal_watch(void (*function)(void *), void *data)
     cancel = function;
 }
 
+void signal_default(void)
+{
+    sigset_t none;
+    int number;
+    for (number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL); /* fails for SIGKILL and SIGSTOP, which have no other */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 void signal_limit(int seconds)
 {
     set_timer(ITIMER_VIRTUAL, 0);

@@ -31,4 +31,7 @@ void signal_watch(void (*cancel)(void *), void *data);
    is set; a few seconds later the watchdog leaves with 1. 0: no limit any more. */
 void signal_limit(int seconds);
 
+/* For a child before it becomes another program: signals as a program expects to find them. */
+void signal_default(void);
+
 #endif

@@ -12,18 +12,9 @@
 #include <unistd.h>
 
 #include "host/server/wait.h"
+#include "host/signal.h"
 
 enum { OUTPUT_BYTES = 4096, ARGUMENTS_BYTES = 16384 };
-
-static void default_signals(void)
-{
-    sigset_t none;
-    int number;
-    for (number = 1; number < NSIG; number++)
-        signal(number, SIG_DFL); /* fails for SIGKILL and SIGSTOP, which have no other */
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 static void close_others(void)
 {
@@ -42,7 +33,7 @@ static void become(const struct place_user *user, const char *const *argv, int o
     char *environment[] = {path, locale, NULL};
     int input = open("/dev/null", O_RDONLY);
     setsid();
-    default_signals();
+    signal_default();
     umask(077);
     if (input < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(127);
