@@ -12,7 +12,8 @@ struct changed {
     const char *recorded;        /* its SHA-256 then; borrowed from the standing */
 };
 
-/* All of them. One that is unfinished, was taken back or stamped away is none: it may be edited freely. Owned: free(). */
+/* All of them. One that is unfinished, was taken back or stamped away is none: it may be edited freely. Owned:
+   free(). */
 struct changed *changed_find(const struct standing *standing, const struct tree *tree, size_t *count);
 
 #endif

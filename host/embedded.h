@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-/* A Lua module that stands in the program, compiled by the build; scripts/embed.c writes the table, a row with a null name
-   ends it. */
+/* A Lua module that stands in the program, compiled by the build; scripts/embed.c writes the table, a row with a null
+   name ends it. */
 struct embedded {
     const char *name;  /* as `require` is given it: "dmlua.op" */
     const char *chunk; /* chunk name: "=dmlua/op.lua" */

@@ -15,8 +15,8 @@ enum {
     SHOWN_LINE = 300   /* bytes of a line, on each side of what it is shown for */
 };
 
-/* One character of `size` bytes: control characters and bytes that are no UTF-8 as \xNN, tabs as they are, and where the
-   text goes on after a line feed, `indent`. */
+/* One character of `size` bytes: control characters and bytes that are no UTF-8 as \xNN, tabs as they are, and where
+   the text goes on after a line feed, `indent`. */
 static void put_character(FILE *out, const unsigned char *c, size_t size, bool valid, const char *indent)
 {
     bool c1 = size == 2 && *c == 0xc2 && c[1] < 0xa0; /* of Unicode; a terminal may obey them */

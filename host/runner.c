@@ -59,7 +59,8 @@ static const char *longest_id(const struct graph_plan *plan)
 
 enum { ALEMBIC_WIDTH = 32 };
 
-/* Alembic's column holds 32 characters, unless somebody has widened it; a longer id must not fail in the middle of a run. */
+/* Alembic's column holds 32 characters, unless somebody has widened it; a longer id must not fail in the middle of a
+   run. */
 static int check_width(const struct run *run, const struct graph_plan *plan, struct error *error)
 {
     struct ledger *ledger = run->ledger;

@@ -11,7 +11,7 @@
 #define LOCK_CLASS "1684892789"
 enum { POLL_MS = 100 };
 
-/* Polled, never waited for: a waiter's snapshot would block CREATE INDEX CONCURRENTLY for ever (reference/peers.md B11). */
+/* Polled, never waited for: a waiter's snapshot would block CREATE INDEX CONCURRENTLY for ever. */
 static int try_lock(struct run *run, const char *name, bool *taken, struct error *error)
 {
     PGresult *result = ledger_query(run->ledger,

@@ -14,8 +14,8 @@ struct step_alone {
     bool drops;
 };
 
-/* One revision, one direction, while its script runs. Nearly every step is one part, in one transaction; where it leaves
-   its transaction it is cut into numbered parts, each of which commits with its row in dmlua_progress. */
+/* One revision, one direction, while its script runs. Nearly every step is one part, in one transaction; where it
+   leaves its transaction it is cut into numbered parts, each of which commits with its row in dmlua_progress. */
 struct step {
     struct run *run;
     const struct graph_step *plan;
@@ -52,7 +52,8 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
 
 /* Waits until every step that was sent has been committed. */
 int steps_await(struct run *run, struct error *error);
-/* Takes the steps off the run that are known to be committed, in order, and tells `event` (which may be null) of each. */
+/* Takes the steps off the run that are known to be committed, in order, and tells `event` (which may be null) of
+   each. */
 void steps_settle(struct run *run, void (*event)(void *, const struct graph_step *, double), void *data);
 /* The one transaction of all steps has been committed. */
 void steps_commit(struct run *run);
@@ -69,9 +70,9 @@ PGresult *step_kept_answer(struct step *step, struct error *error);
 int step_copy(struct step *step, const struct db_statement *statement, const char *data, size_t size,
               struct error *error);
 int step_cut(struct step *step, struct error *error);
-/* A part of many transactions: carries out the statement again and again, each time with the cursor of the time before as
-   its one parameter (first NULL), until it answers none. It answers with one row: cursor, number of rows. The cursor is
-   committed with each batch, so that a rerun goes on behind the last one. */
+/* A part of many transactions: carries out the statement again and again, each time with the cursor of the time before
+   as its one parameter (first NULL), until it answers none. It answers with one row: cursor, number of rows. The cursor
+   is committed with each batch, so that a rerun goes on behind the last one. */
 int step_batches(struct step *step, const struct db_statement *statement, struct error *error);
 int step_await(struct step *step, struct error *error);
 double step_elapsed(const struct step *step);

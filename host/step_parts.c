@@ -186,7 +186,8 @@ static int settle_started(struct step *step, const struct step_alone *alone, str
     return db_await(step->run->ledger->db, error);
 }
 
-/* Writes `started`, in a transaction of its own, unless an earlier run has. Returns 1 when that run's statement is done. */
+/* Writes `started`, in a transaction of its own, unless an earlier run has. Returns 1 when that run's statement is
+   done. */
 static int start_alone(struct step *step, const struct step_alone *alone, struct error *error)
 {
     struct run *run = step->run;

@@ -2,8 +2,8 @@
 #define DMLUA_WATCH_SQL_H
 
 /* What the host knows of tables and tenants, as pieces of SQL. All of them read $1: tenant column, $2: tenant setting,
-   $3: whether row security is to be set up, $4: patterns of global_tables, $5: schema of dmlua's own tables, $6: name of
-   the version table. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with their schema, since a
+   $3: whether row security is to be set up, $4: patterns of global_tables, $5: schema of dmlua's own tables, $6: name
+   of the version table. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with their schema, since a
    script may have changed search_path. */
 
 /* A table that is the service's: no temporary one, none of an extension's, none of dmlua's own. */
@@ -20,8 +20,8 @@
 #define WATCH_NORMAL(expression)                                                                                             \
     "pg_catalog.regexp_replace(" expression ", ' AS \"?nullif\"?|::text|[()[:space:]]', '', 'g')"
 
-/* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards' own;
-   the setting is cast to the column's type, below domains and without a length. */
+/* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards'
+   own; the setting is cast to the column's type, below domains and without a length. */
 #define WATCH_FAULT                                                                                                          \
     "(SELECT CASE WHEN w.type IS NULL THEN 'it has no column ' || CAST($1 AS text)"                                          \
     " WHEN NOT w.required THEN CAST($1 AS text) || ' may be NULL'"                                                           \
@@ -60,16 +60,16 @@
     " JOIN pg_catalog.pg_class mc ON mc.oid = m.id JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"              \
     " LEFT JOIN {s}.dmlua_tables d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname))"
 
-/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss GRANT;
-   the catalogue rows miss what was done in a subtransaction, and policies. */
+/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss
+   GRANT; the catalogue rows miss what was done in a subtransaction, and policies. */
 #define WATCH_TOUCHED                                                                                                        \
     " (c.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) OR c.oid IN ("                                         \
     "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()"     \
     " AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')"                                           \
     " AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
 
-/* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt that
-   is paid is no debt any more. */
+/* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt
+   that is paid is no debt any more. */
 #define WATCH_TABLES                                                                                                         \
     "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, " WATCH_FAULT " AS fault," \
     " " WATCH_DECLARED " AS declared"                                                                                        \

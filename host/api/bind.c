@@ -47,7 +47,8 @@ static int read_values(lua_State *L, int index, const char **values)
     return count;
 }
 
-/* (self, sql, params, file, line, raw, lines): the statement that the arguments describe. Leaves an array of values on the stack. */
+/* (self, sql, params, file, line, raw, lines): the statement that the arguments describe. Leaves an array of values on
+   the stack. */
 static struct db_statement read_statement(lua_State *L, const struct step *step)
 {
     struct db_statement statement = {.sql = luaL_checkstring(L, 2)};
@@ -65,7 +66,8 @@ static struct db_statement read_statement(lua_State *L, const struct step *step)
     return statement;
 }
 
-/* Does PostgreSQL refuse the statement inside a transaction block? dmlua.alone knows. [-0, +2] keeps its texts alive. */
+/* Does PostgreSQL refuse the statement inside a transaction block? dmlua.alone knows. [-0, +2] keeps its texts
+   alive. */
 static bool read_alone(lua_State *L, const char *sql, struct step_alone *alone)
 {
     lua_getglobal(L, "require");

@@ -4,8 +4,8 @@
 #include "host/api/put.h"
 #include "host/zone.h"
 
-/* clock(seconds since the epoch, zone or nil): {year, month, day, hour, minute, second, offset = seconds east of UTC}, or
-   nil when there is no such zone */
+/* clock(seconds since the epoch, zone or nil): {year, month, day, hour, minute, second, offset = seconds east of UTC},
+   or nil when there is no such zone */
 int engine_clock(lua_State *L)
 {
     struct tm fields;

@@ -4,7 +4,8 @@
 #include "host/program.h"
 #include "host/state.h"
 
-/* run_program{argv, folder =, dialogue =}: the exit code of a program of the user's own. Raises when it cannot be run. */
+/* run_program{argv, folder =, dialogue =}: the exit code of a program of the user's own. Raises when it cannot be
+   run. */
 int engine_run_program(lua_State *L)
 {
     struct error error = {0};

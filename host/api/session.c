@@ -129,8 +129,9 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
     }
 }
 
-/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started}, changed = files that are not
-   what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads only. */
+/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started}, changed = files that are
+   not what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads
+   only. */
 static int session_current(lua_State *L)
 {
     struct session *session = session_check(L);

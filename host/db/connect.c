@@ -112,7 +112,8 @@ static void *connect_in_thread(void *arg)
     return NULL;
 }
 
-/* Begins to connect: the server starts a process while the caller reads its scripts. Without a thread it simply waits. */
+/* Begins to connect: the server starts a process while the caller reads its scripts. Without a thread it simply
+   waits. */
 static int start_remote(struct db *db, const struct config *config, struct error *error)
 {
     sigset_t all, before;

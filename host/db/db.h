@@ -44,10 +44,12 @@ struct db_statement {
     const char *const *values; /* text; null is SQL NULL */
 };
 
-/* Begins to connect, and returns before the server has answered; db_finish waits for it. Owned: db_close. Null on failure. */
+/* Begins to connect, and returns before the server has answered; db_finish waits for it. Owned: db_close. Null on
+   failure. */
 struct db *db_start(const struct config *config, struct error *error);
 int db_finish(struct db *db, const struct config *config, struct error *error);
-/* Both: connects as the configuration says, starting the local server if it says `local:`. Owned: db_close. Null on failure. */
+/* Both: connects as the configuration says, starting the local server if it says `local:`. Owned: db_close. Null on
+   failure. */
 struct db *db_open(const struct config *config, struct error *error);
 void db_close(struct db *db);
 /* "user@host:port/database", for people. Borrowed. */
@@ -65,8 +67,8 @@ void db_send_wanted(struct db *db, const struct db_statement *statement, PGresul
 void db_sync(struct db *db);
 /* A log line, printed when all that was sent before it has been answered. */
 void db_log(struct db *db, enum report_level level, const char *logger, const char *text);
-/* Calls `call` when all that was sent before it has been answered; not at all when something of it failed. It may not use
-   the stream. */
+/* Calls `call` when all that was sent before it has been answered; not at all when something of it failed. It may not
+   use the stream. */
 void db_call(struct db *db, void (*call)(void *), void *data);
 /* Hands what was sent to the socket, as far as it takes it, and takes the answers that are there; waits for nothing. */
 void db_push(struct db *db);
@@ -77,7 +79,8 @@ int db_await(struct db *db, struct error *error);
 PGresult *db_query(struct db *db, const struct db_statement *statement, struct error *error);
 /* The same outside a transaction block: a transaction of its own, which is over when this returns. */
 PGresult *db_query_alone(struct db *db, const struct db_statement *statement, struct error *error);
-/* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the answer. */
+/* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the
+   answer. */
 int db_copy(struct db *db, const struct db_statement *statement, const char *data, size_t size, struct error *error);
 /* Has a statement failed that db_await has not yet handed over? */
 bool db_failed(const struct db *db);

@@ -4,7 +4,7 @@
 #include "host/db/db.h"
 #include "host/hints.h"
 
-/* SQLSTATEs that say more than "a statement failed"; DESIGN.md §5 has the kinds, PostgreSQL's appendix A the codes. */
+/* SQLSTATEs that say more than "a statement failed"; doc/verbs.md has the kinds, PostgreSQL's appendix A the codes. */
 static enum error_kind kind_of(const char *sqlstate)
 {
     if (strcmp(sqlstate, "08P01") == 0) /* parameters for a statement that takes none */

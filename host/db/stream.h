@@ -8,7 +8,8 @@
 
 enum entry_kind { ENTRY_STATEMENT, ENTRY_PREPARE, ENTRY_SYNC, ENTRY_LOG, ENTRY_CALL };
 
-/* Something sent and not yet answered, or a log line waiting for its turn. Its texts stand behind it in the same block. */
+/* Something sent and not yet answered, or a log line waiting for its turn. Its texts stand behind it in the same
+   block. */
 struct entry {
     struct entry *next;
     enum entry_kind kind;

@@ -241,7 +241,8 @@ int postmaster_start(const struct place *place, const char *programs, struct err
 
 int postmaster_stop(const struct place *place, const struct postmaster *found, struct error *error)
 {
-    /* One whose folder was moved cannot write its last checkpoint (see postmaster_end_orphan); the next start recovers */
+    /* One whose folder was moved cannot write its last checkpoint (see postmaster_end_orphan); the next start
+       recovers */
     int number = found->here ? SIGINT : SIGQUIT;
     struct postmaster now = *found;
     struct wait wait;
