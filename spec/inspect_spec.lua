@@ -1,11 +1,13 @@
+local cjson = require "cjson"
 local helper = require "spec.helper"
 local step = require "spec.step"
 
 describe("sa.inspect", function()
-  local connection
+  local connection, database
 
   setup(function()
-    connection = helper.connect(helper.database().owner)
+    database = helper.database()
+    connection = helper.connect(database.owner)
     connection:exec [[
       CREATE SCHEMA other; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE other.hue AS ENUM ('red')]]
     connection:exec [[
@@ -89,7 +91,7 @@ describe("sa.inspect", function()
       price = "NUMERIC(10, 2)", any_number = "NUMERIC", at = "TIMESTAMP WITH TIME ZONE",
       at3 = "TIMESTAMP(3) WITHOUT TIME ZONE", day = "TIME WITHOUT TIME ZONE", feeling = "mood", feelings = "mood[]",
       hues = "other.hue", tags = "TEXT[]", doc = "JSONB", f = "DOUBLE PRECISION", b = "BIT(4)", v = "BIT VARYING(9)",
-      i = "interval day to second(2)", o = "OID",
+      i = "INTERVAL DAY TO SECOND (2)", o = "OID",
     }, texts)
     assert.equal(40, columns.t.type.length)
     assert.same({ 10, 2 }, { columns.price.type.precision, columns.price.type.scale })
@@ -180,6 +182,67 @@ describe("sa.inspect", function()
       op.alter_column("fresh", "b", { new_column_name = "b2" })
       return before, after, column, inspector:get_columns("fresh")[1].name ]]) })
     connection:exec "ROLLBACK"
+  end)
+
+  -- Every leaf by its path.
+  local function flat(value, path, into)
+    into = into or {}
+    if type(value) ~= "table" then
+      into[path] = tostring(value)
+    else
+      for key, entry in pairs(value) do flat(entry, (path or "") .. "/" .. key, into) end
+    end
+    return into
+  end
+
+  it("says what SQLAlchemy's own inspector says", function()
+    local python = helper.run("/usr/bin/python3", { helper.root .. "/spec/fixtures/twin/inspector.py", database.owner })
+    assert.equal(0, python.code, python.err)
+    -- Indexes over expressions it passes over, with a warning.
+    local ours = step.run(step.runner(connection), [[
+      local inspector = sa.inspect(op.get_bind())
+      local function picked(list, ...)
+        local result = {}
+        for i, entry in ipairs(list) do
+          result[i] = {}
+          for _, field in ipairs { ... } do
+            result[i][field] = entry[field] == nil and null or entry[field]
+          end
+          if entry.type then result[i].type = tostring(entry.type) end
+        end
+        return json.array(result)
+      end
+      local function over_columns(indexes)
+        local kept = {}
+        for _, index in ipairs(indexes) do kept[#kept + 1] = not index.expressions and index or nil end
+        return kept
+      end
+      local function described(schema)
+        local found = { tables = json.array(inspector:get_table_names(schema)),
+          views = json.array(inspector:get_view_names(schema)), of = {},
+          enums = picked(inspector:get_enums(schema), "name", "schema", "labels", "visible") }
+        for _, name in ipairs(found.tables) do
+          local pk = inspector:get_pk_constraint(name, schema)
+          found.of[name] = {
+            columns = picked(inspector:get_columns(name, schema), "name", "nullable", "default", "comment",
+              "autoincrement", "type"),
+            pk = { name = pk.name or null, constrained_columns = json.array(pk.constrained_columns) },
+            foreign_keys = picked(inspector:get_foreign_keys(name, schema), "name", "constrained_columns",
+              "referred_schema", "referred_table", "referred_columns", "options"),
+            indexes = picked(over_columns(inspector:get_indexes(name, schema)), "name", "unique", "column_names"),
+            unique = picked(inspector:get_unique_constraints(name, schema), "name", "column_names"),
+            checks = picked(inspector:get_check_constraints(name, schema), "name", "sqltext"),
+            comment = inspector:get_table_comment(name, schema).text or null,
+          }
+        end
+        return found
+      end
+      return json.encode { schemas = inspector:get_schema_names(), default = described(), other = described("other"),
+        has = { inspector:has_table("Odd Table"), inspector:has_table("child", "other"),
+          inspector:has_table("child") } }]])
+    local expected, found = flat(cjson.decode(python.out)), flat(cjson.decode(ours))
+    for path, value in pairs(expected) do assert.equal(value, found[path], path) end
+    for path in pairs(found) do assert.is_not_nil(expected[path], path) end
   end)
 
   it("has each of its methods in doc/vocabulary.md", function()

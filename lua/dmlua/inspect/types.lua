@@ -30,10 +30,19 @@ local function numeric(rest)
     precision = math.tointeger(tonumber(precision)), scale = math.tointeger(tonumber(scale)) }
 end
 
+-- "interval day to second(2)", "interval(3)" → "INTERVAL DAY TO SECOND (2)", "INTERVAL (3)"
+local function interval(rest)
+  local fields, precision = rest:match("^(.-)%(?(%d*)%)?$")
+  local words = fields ~= "" and "INTERVAL " .. fields:upper() or "INTERVAL"
+  return { name = "INTERVAL", sql = precision ~= "" and ("%s (%s)"):format(words, precision) or words,
+    fields = fields ~= "" and fields:upper() or nil, precision = math.tointeger(tonumber(precision)) }
+end
+
 -- By the words that format_type begins with; the rest is handed over.
 local readers = {
   { "character varying", sized "VARCHAR" }, { "character", sized "CHAR" }, { "bit varying", sized "BIT VARYING" },
   { "bit", sized "BIT" }, { "timestamp", timed "TIMESTAMP" }, { "time", timed "TIME" }, { "numeric", numeric },
+  { "interval", interval },
 }
 
 local function fields_of(text)
