@@ -1,6 +1,7 @@
--- Ends a runner's session at each point of its work, one after the other. A point is a statement that defines something
--- or a row of progress that is written; at the first one that is new the server terminates the session, before it can
--- commit. That it was struck is remembered over another connection, since this one's transaction is lost.
+-- Ends a runner's session at each point of its work, one after the other. A point is a transaction's first statement that
+-- defines something, or its row of progress, which is its last; at the first point that is new the server terminates the
+-- session, before it can commit. That it was struck is remembered over another connection: this one's transaction is
+-- lost.
 
 local helper = require "spec.helper"
 
@@ -31,7 +32,9 @@ local setting_up = [[
     place int := coalesce(nullif(current_setting('killer.place', true), ''), '0')::int + 1;
   BEGIN
     PERFORM set_config('killer.place', place::text, true);
-    PERFORM killer.at_point(concat_ws(' ', tg_tag, place, md5(current_query())));
+    IF place = 1 THEN -- a transaction's other ends are those of its row of progress
+      PERFORM killer.at_point(concat_ws(' ', tg_tag, md5(current_query())));
+    END IF;
   END $$;
   CREATE FUNCTION killer.at_progress() RETURNS trigger LANGUAGE plpgsql
   AS $$
