@@ -284,3 +284,78 @@ describe("validate_constraint", function()
       op.execute("DELETE FROM customers")]])
   end)
 end)
+
+describe("the lock that a directive takes, as doc/postgresql.md says:", function()
+  local strengths = { "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock",
+    "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock" }
+
+  setup(function()
+    assert.is_nil(run [[
+      op.create_table("held", sa.Column("a", sa.Integer, { nullable = false }), sa.Column("b", sa.Integer))
+      op.create_index("held_a", "held", { "a" }, { unique = true })
+      op.create_index("held_b", "held", { "b" })
+      op.create_check_constraint("c", "held", "a > 0", { postgresql_not_valid = true })
+      op.create_function("held_fn", "BEGIN RETURN NEW; END", { returns = "trigger" })
+      op.create_trigger("old", "held", "before", "insert", "held_fn")
+      op.create_policy("old", "held", { using = "true" })
+      op.create_sequence("held_seq")
+      op.create_view("held_view", "SELECT a FROM held")
+      op.create_materialized_view("held_m", "SELECT a FROM held")
+      op.create_index("held_m_a", "held_m", { "a" }, { unique = true })
+      op.create_table("held_p", sa.Column("a", sa.Integer), { postgresql_partition_by = "LIST (a)" })
+      op.create_partition("held_p1", "held_p", { values = { 1 } })
+      op.create_table("held_p2", sa.Column("a", sa.Integer))]])
+  end)
+
+  teardown(function()
+    run [[for _, name in ipairs { "held", "held_p", "held_p2" } do op.drop_table(name, { cascade = true }) end
+      op.drop_function("held_fn")
+      op.drop_sequence("held_seq")]]
+  end)
+
+  -- { call, relation, its strongest lock }
+  local rows = {
+    { [[op.create_trigger("g", "held", "after", "insert", "held_fn")]], "held", "ShareRowExclusiveLock" },
+    { [[op.create_trigger("old", "held", "after", "insert", "held_fn", { replace = true })]], "held",
+      "AccessExclusiveLock" },
+    { [[op.drop_trigger("old", "held")]], "held", "AccessExclusiveLock" },
+    { [[op.create_policy("p", "held", { using = "true" })]], "held", "AccessExclusiveLock" },
+    { [[op.drop_policy("old", "held")]], "held", "AccessExclusiveLock" },
+    { [[op.enable_rls("held")]], "held", "AccessExclusiveLock" },
+    { [[op.force_rls("held")]], "held", "AccessExclusiveLock" },
+    { [[op.grant("select", "held", "app")]], "held" },
+    { [[op.validate_constraint("c", "held")]], "held", "ShareUpdateExclusiveLock" },
+    { [[op.create_unique_constraint_using_index("u", "held", "held_a")]], "held", "AccessExclusiveLock" },
+    { [[op.create_primary_key_using_index("u", "held", "held_a")]], "held", "AccessExclusiveLock" },
+    { [[op.rename_index("held_b", "other")]], "held_b", "ShareUpdateExclusiveLock" },
+    { [[op.rename_constraint("c", "d", "held")]], "held", "AccessExclusiveLock" },
+    { [[op.comment_on("table", "held", "x")]], "held", "ShareUpdateExclusiveLock" },
+    { [[op.alter_sequence("held_seq", { restart = 5 })]], "held_seq", "ShareRowExclusiveLock" },
+    { [[op.create_view("held_view", "SELECT a FROM held", { replace = true })]], "held_view", "AccessExclusiveLock" },
+    { [[op.refresh_materialized_view("held_m")]], "held_m", "AccessExclusiveLock" },
+    { [[op.refresh_materialized_view("held_m", { concurrently = true })]], "held_m", "ExclusiveLock" },
+    { [[op.create_partition("held_p3", "held_p", { values = { 3 } })]], "held_p", "AccessExclusiveLock" },
+    { [[op.attach_partition("held_p", "held_p2", { values = { 2 } })]], "held_p", "ShareUpdateExclusiveLock" },
+    { [[op.attach_partition("held_p", "held_p2", { values = { 2 } })]], "held_p2", "AccessExclusiveLock" },
+    { [[op.detach_partition("held_p", "held_p1")]], "held_p", "AccessExclusiveLock" },
+  }
+
+  for _, row in ipairs(rows) do
+    it(row[1] .. " on " .. row[2], function()
+      owner:exec "BEGIN"
+      owner:exec "SET LOCAL row_security = off"
+      local relation = owner:exec("SELECT $1::regclass::oid::text AS id", { row[2] }).rows[1].id
+      step.run(step.runner(owner), row[1])
+      local held = owner:exec("SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = $1::oid",
+        { relation }).rows
+      owner:exec "ROLLBACK"
+      local strongest = 0
+      for _, lock in ipairs(held) do
+        for strength, name in ipairs(strengths) do
+          if lock.mode == name then strongest = math.max(strongest, strength) end
+        end
+      end
+      assert.equal(row[3], strengths[strongest])
+    end)
+  end
+end)

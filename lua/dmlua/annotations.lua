@@ -23,6 +23,8 @@ local editor_types = {
   match = '"FULL"|"PARTIAL"|"SIMPLE"', constraint_type = '"foreignkey"|"primary"|"unique"|"check"',
   recreate = '"auto"|"always"|"never"', table_record = "dmlua.table", rows = "table<string, any>[]",
   table_column = "dmlua.table_column", connection = "dmlua.connection",
+  batch_size = "integer", assignments = "table<string, any>", copy_source = "string|table[]", character = "string",
+  privileges = "string|string[]", events = "string|string[]", routine_arguments = "string|string[]",
   plain_value = "string|number|boolean|dmlua.null", sql = "string|dmlua.expression", query = "string|dmlua.expression",
 }
 
@@ -133,7 +135,9 @@ function M.text()
   local out = { fixed.head }
   calls(out, "op", require "dmlua.signatures", { create_table = "dmlua.table" })
   calls(out, "op", require "dmlua.signatures_postgresql")
+  calls(out, "op", require("dmlua.online").signatures)
   call(out, "op", "bulk_insert", require("dmlua.bulk").signature)
+  call(out, "op", "copy_from", require("dmlua.copy").signature)
   out[#out + 1] = fixed.batch
   calls(out, "batch_op", require("dmlua.batch").signatures)
   calls(out, "sa", require "dmlua.signatures_sa", sa_results)

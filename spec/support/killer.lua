@@ -1,7 +1,7 @@
--- Ends a runner's session at each point of its work, one after the other. A point is a transaction's first statement that
--- defines something, or its row of progress, which is its last; at the first point that is new the server terminates the
--- session, before it can commit. That it was struck is remembered over another connection: this one's transaction is
--- lost.
+-- Ends a runner's session at each point of its work, one after the other. A point is a transaction's first statement
+-- that defines something, or its row of progress, which is its last. At the first point that is new the server
+-- terminates the session, before it can commit. That it was struck is remembered over another connection: this one's
+-- transaction is lost.
 
 local helper = require "spec.helper"
 
