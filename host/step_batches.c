@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "host/clock.h"
 #include "host/signal.h"
 #include "host/step_parts.h"
 #include "host/txn.h"
@@ -19,27 +20,21 @@ struct batches {
     const char *values[1];
     char *cursor;                  /* null: at the beginning, or the end */
     long long rows;
-    struct timespec reported;
+    double reported;               /* clock_now */
 };
 
 /* Rolls the batch back, if its failure was of the kind that passes. */
 static bool may_retry(struct batches *batches, int attempt, struct error *error)
 {
-    static const char *const passing[] = {"40001", "40P01", "55P03"};
     struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
     struct error ignored = {0};
-    size_t i;
-    if (attempt == ATTEMPTS || signal_interrupted)
+    if (attempt == ATTEMPTS || signal_interrupted || !db_is_passing(error))
         return false;
-    for (i = 0; i < sizeof passing / sizeof *passing; i++)
-        if (strcmp(error->sqlstate, passing[i]) == 0) {
-            txn_rollback(batches->step->run->ledger, &ignored);
-            error_clear(&ignored);
-            error_clear(error);
-            nanosleep(&pause, NULL);
-            return true;
-        }
-    return false;
+    txn_rollback(batches->step->run->ledger, &ignored);
+    error_clear(&ignored);
+    error_clear(error);
+    nanosleep(&pause, NULL);
+    return true;
 }
 
 static void send_head(struct step *step)
@@ -65,11 +60,9 @@ static PGresult *run_batch(struct batches *batches, struct error *error)
 
 static void report(struct batches *batches)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec - batches->reported.tv_sec < REPORT_SECONDS)
+    if (clock_now() - batches->reported < REPORT_SECONDS)
         return;
-    batches->reported = now;
+    batches->reported = clock_now();
     report_log(REPORT_INFO, "dmlua.migration", "part %d of %s: %lld rows so far", batches->step->part,
                batches->step->plan->revision, batches->rows);
 }
@@ -120,7 +113,7 @@ int step_batches(struct step *step, const struct db_statement *statement, struct
     if (step_cut(step, error) != 0)
         return -1;
     batches.statement.count = 1;
-    clock_gettime(CLOCK_MONOTONIC, &batches.reported);
+    batches.reported = clock_now();
     step->part++;
     step->kept = parts_find(&step->run->at.unfinished, step->plan->revision, step->direction, step->part);
     recorder_open(&step->recorder);

@@ -105,13 +105,6 @@ int loop_commit(struct tenant_loop *loop, const char *id, struct error *error)
     return 0;
 }
 
-/* What another try may mend: PostgreSQL's appendix A, class 40 and lock_not_available. */
-static bool is_passing(const struct error *error)
-{
-    return strcmp(error->sqlstate, "40001") == 0 || strcmp(error->sqlstate, "40P01") == 0 ||
-           strcmp(error->sqlstate, "55P03") == 0;
-}
-
 static void back_off(int attempt)
 {
     struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
@@ -155,7 +148,7 @@ int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct erro
     if (ends_run(loop, error))
         return -1;
     error_clear(&step->failure); /* it is this tenant's alone */
-    if (is_passing(error) && attempt < loop->retries) {
+    if (db_is_passing(error) && attempt < loop->retries) {
         back_off(attempt);
         error_clear(error);
         return 1;

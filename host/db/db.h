@@ -89,6 +89,8 @@ bool db_alive(const struct db *db);
 /* Forgets what was prepared: a script has said DEALLOCATE. */
 void db_forget_prepared(struct db *db);
 
+/* Might the same statements succeed when they are sent once more? */
+bool db_is_passing(const struct error *error);
 /* Fills `error` from a failed result. */
 void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error);
 

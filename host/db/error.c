@@ -18,6 +18,17 @@ static enum error_kind kind_of(const char *sqlstate)
     return ERROR_MIGRATION;
 }
 
+bool db_is_passing(const struct error *error)
+{
+    /* serialization_failure, deadlock_detected, lock_not_available */
+    static const char *const passing[] = {"40001", "40P01", "55P03"};
+    size_t i;
+    for (i = 0; i < sizeof passing / sizeof *passing; i++)
+        if (strcmp(error->sqlstate, passing[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Line feeds in `text` before character `position` (1-based). */
 static int lines_before(const char *text, int position)
 {
