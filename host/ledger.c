@@ -39,6 +39,13 @@ static const char insert_database[] =
     " ON CONFLICT DO NOTHING";
 
 #define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
+/* What this transaction has written, by the server's own counters, and what it had before in this session. */
+#define CATALOGUE_ROWS \
+    "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_xact_sys_tables" \
+    " WHERE schemaname = 'pg_catalog')"
+#define TABLE_ROWS \
+    "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
+    " FROM pg_catalog.pg_stat_xact_user_tables)"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
 #define WATCH_HINT                                                                                                           \
     "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
@@ -144,6 +151,37 @@ static const struct {
          " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
+    /* The session's counters may still have in them what transactions before this one wrote. */
+    [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN},
+                          "SELECT pg_catalog.set_config('dmlua.fix_catalogue', CAST(" CATALOGUE_ROWS " AS text), true),"
+                          " pg_catalog.set_config('dmlua.fix_rows', CAST(" TABLE_ROWS " AS text), true)"},
+    /* Whoever writes a table holds ROW EXCLUSIVE on it until the transaction ends, be it in a trigger or a DO block, and
+       DDL of whatever kind writes the catalogue. A partition is its table's. */
+    [LEDGER_FIX_CHECK] =
+        {{LEDGER_FIX_CHECK, ERROR_REFUSED, "the fix has done what its header does not allow",
+          "correct run(tenant), or what the header says of it; DDL belongs into a migration", NULL},
+         "WITH RECURSIVE allowed(id) AS (SELECT pg_catalog.unnest(CAST($1 AS oid[]))"
+         " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN allowed ON allowed.id = i.inhparent)"
+         " SELECT " RAISE("CASE"
+         " WHEN " CATALOGUE_ROWS " > CAST(pg_catalog.current_setting('dmlua.fix_catalogue') AS bigint)"
+         " THEN 'DDL: it has changed the catalogue'"
+         " WHEN $1 IS NOT NULL AND w.names IS NOT NULL THEN 'it has written to ' || w.names || ', which tables does not name'"
+         " WHEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint) > CAST($2 AS bigint)"
+         " THEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint)"
+         " || ' rows written, max_rows is ' || $2 END")
+         " FROM (SELECT pg_catalog.string_agg(DISTINCT CAST(CAST(c.oid AS regclass) AS text), ', ') AS names"
+         " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+         " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
+         " AND c.relkind IN ('r', 'p') AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)"
+         " AND c.oid NOT IN (SELECT id FROM allowed)) w"},
+    [LEDGER_FIX_TENANT] =
+        {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"
+         " state, statements) VALUES ({t}, $1, 'run', 1, CAST($2 AS uuid), $3, 'done', $4)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET run_id = EXCLUDED.run_id,"
+         " changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $3 || ' is done' END") " FROM changed"},
+    [LEDGER_CONSTRAINTS] = {{.slot = LEDGER_CONSTRAINTS}, "SET CONSTRAINTS ALL IMMEDIATE"},
     [LEDGER_INDEX_VALID] =
         {{LEDGER_INDEX_VALID, ERROR_MIGRATION, "the index is not there or not valid",
           "drop it with DROP INDEX CONCURRENTLY and run again", NULL},

@@ -42,6 +42,10 @@ enum ledger_statement {
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
     LEDGER_LOOP_ALIVE,     /* what, direction, part, run */
     LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
+    LEDGER_FIX_BEGIN,
+    LEDGER_FIX_CHECK,      /* oids of the tables it may write as an array, rows it may write; either may be null */
+    LEDGER_FIX_TENANT,     /* hash of the script, run, tenant, name, may it be done already */
+    LEDGER_CONSTRAINTS,
     LEDGER_INDEX_VALID,    /* quoted name */
     LEDGER_WATCH,          /* host/watch_sql.h */
     LEDGER_WATCH_MILDLY,   /* the same; answers with the sentence, or NULL */

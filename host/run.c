@@ -156,25 +156,39 @@ void run_send_head(struct run *run, const char *what, const char *direction, int
     free(rows);
 }
 
+/* Sends a ledger row of the values, which has what, part, tenant, rows, sha256, outcome and note already. */
+static void record(struct run *run, const char **values, double duration)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6f", duration);
+    values[FIELD_RUN] = run->id;
+    values[FIELD_KIND] = run->kind;
+    values[FIELD_SERVICE] = config_service(run->config);
+    values[FIELD_ENVIRONMENT] = config_environment(run->config);
+    values[FIELD_CLIENT] = run->client;
+    values[FIELD_REASON] = run->options.reason;
+    values[FIELD_DURATION] = duration < 0 ? NULL : text;
+    ledger_send(run->ledger, LEDGER_RECORD, FIELD_COUNT, values, NULL);
+}
+
 void run_record(struct run *run, const char *what, int part, const char *tenant, const char *sha256,
                 const char *outcome, const char *note, double duration)
 {
-    const char *values[FIELD_COUNT] = {0};
-    char part_text[16], duration_text[32];
-    snprintf(part_text, sizeof part_text, "%d", part);
-    snprintf(duration_text, sizeof duration_text, "%.6f", duration);
-    values[FIELD_RUN] = run->id;
-    values[FIELD_KIND] = run->kind;
-    values[FIELD_WHAT] = what;
-    values[FIELD_PART] = part > 0 ? part_text : NULL;
-    values[FIELD_SERVICE] = config_service(run->config);
-    values[FIELD_ENVIRONMENT] = config_environment(run->config);
-    values[FIELD_TENANT] = tenant;
-    values[FIELD_CLIENT] = run->client;
-    values[FIELD_SHA256] = sha256;
-    values[FIELD_OUTCOME] = outcome;
-    values[FIELD_REASON] = run->options.reason;
-    values[FIELD_NOTE] = note;
-    values[FIELD_DURATION] = duration < 0 ? NULL : duration_text;
-    ledger_send(run->ledger, LEDGER_RECORD, FIELD_COUNT, values, NULL);
+    const char *values[FIELD_COUNT] = {[FIELD_WHAT] = what,       [FIELD_TENANT] = tenant, [FIELD_SHA256] = sha256,
+                                       [FIELD_OUTCOME] = outcome, [FIELD_NOTE] = note};
+    char text[16];
+    snprintf(text, sizeof text, "%d", part);
+    values[FIELD_PART] = part > 0 ? text : NULL;
+    record(run, values, duration);
+}
+
+void run_record_tenant(struct run *run, const char *what, const char *tenant, const char *sha256, const char *outcome,
+                       const char *note, long long rows, double duration)
+{
+    const char *values[FIELD_COUNT] = {[FIELD_WHAT] = what,       [FIELD_TENANT] = tenant, [FIELD_SHA256] = sha256,
+                                       [FIELD_OUTCOME] = outcome, [FIELD_NOTE] = note};
+    char text[24];
+    snprintf(text, sizeof text, "%lld", rows);
+    values[FIELD_ROWS] = rows < 0 ? NULL : text;
+    record(run, values, duration);
 }

@@ -52,6 +52,9 @@ char *run_rows_text(const struct run *run);
 /* Sends a ledger row. `part` 0: none; duration below 0: since the transaction began. */
 void run_record(struct run *run, const char *what, int part, const char *tenant, const char *sha256,
                 const char *outcome, const char *note, double duration);
+/* The same for a tenant for whom an ad-hoc fix has run; `rows` is what it wrote, below 0: unknown. */
+void run_record_tenant(struct run *run, const char *what, const char *tenant, const char *sha256, const char *outcome,
+                       const char *note, long long rows, double duration);
 /* Sends the statements that move the version rows. */
 void run_send_rows(struct run *run, const char *const *deletes, size_t delete_count, const char *const *inserts,
                    size_t insert_count, const struct origin *origin);

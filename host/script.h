@@ -9,7 +9,7 @@
 
 /* A migration file, as its header and its leading comment describe it. Borrowed from the tree. */
 struct script {
-    const char *revision;
+    const char *revision; /* of a fix its name */
     const char *const *down;
     size_t down_count;
     const char *const *labels;
@@ -29,6 +29,7 @@ struct script {
     char sha256[65];             /* of the file as it was read, lower-case hex */
     bool has_upgrade;
     bool has_downgrade;
+    bool fix;          /* an ad-hoc fix: run(tenant), and no place in a tree's history */
     bool python;       /* written for Alembic: its header is known, and it is never run */
     const char *fault; /* what in the header of a Python file cannot be read; null: nothing */
     int fault_line;
@@ -52,8 +53,12 @@ const struct graph *tree_graph(const struct tree *tree);
    asked when a plan is made, before its first step runs. */
 int script_check(const struct script *script, const char *entry, struct error *error);
 
+/* Fills a fix's script: the file at `path`, found as a user typed it. Its header goes to the top of the stack, as
+   lua/dmlua/fix.lua reads it. Raises what is wrong with it. [-0, +1] */
+void fix_read(lua_State *L, struct script *script);
+
 /* [-1, +0] Compiles the file anew, in a fresh environment over the vocabulary made from the bind table at the
-   top, checks that it is the file that was read, runs its top level and calls `entry`; all of it under the
+   top, checks that it is the file that was read, runs its top level and calls `entry` (of a fix, what drives it); all of it under the
    limits of host/limit.h. Never raises. An error table that was raised passes through as it is; every error
    has the author's place. */
 int script_run(lua_State *L, const struct script *script, const char *entry, struct error *error);

@@ -7,6 +7,7 @@
 #include "host/api/bind.h"
 #include "host/clock.h"
 #include "host/config.h"
+#include "host/fix.h"
 #include "host/step_failure.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
@@ -54,6 +55,8 @@ int step_send(struct step *step, const struct db_statement *statement, const str
               struct error *error)
 {
     struct db *db = step->run->ledger->db;
+    if (step->fix != NULL && fix_check_statement(statement, error) != 0)
+        return -1;
     if (alone != NULL && step->alone)
         return step_run_alone(step, statement, alone, error);
     if (step_open_part(step, error) != 0)
@@ -81,6 +84,8 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
 {
     PGresult *result;
     step->tag[0] = '\0';
+    if (step->fix != NULL && fix_check_statement(statement, error) != 0)
+        return NULL;
     if (step_open_part(step, error) != 0)
         return NULL;
     if (!step->looping)
@@ -214,7 +219,7 @@ static void add_sent(struct step *step)
         db_call(run->ledger->db, note_commit, step);
 }
 
-static void step_free(struct step *step)
+void step_free(struct step *step)
 {
     recorder_close(&step->recorder);
     error_clear(&step->failure);
@@ -266,7 +271,7 @@ void steps_drop(struct run *run)
     run->sent_count = 0;
 }
 
-static struct step *step_new(struct run *run, const struct graph_step *plan, const struct script *script)
+struct step *step_new(struct run *run, const struct graph_step *plan, const struct script *script)
 {
     struct step *step = calloc(1, sizeof *step);
     if (step == NULL)

@@ -20,12 +20,13 @@ struct step {
     struct run *run;
     const struct graph_step *plan;
     const struct script *script;
-    const char *direction;    /* "upgrade" or "downgrade" */
+    const char *direction;    /* "upgrade" or "downgrade"; of a fix "run" */
     int part;                 /* number of the part that is open, or of the last one that was */
     int finished;             /* parts that are committed, by this run or an earlier one */
     bool open;                /* a part is open */
     bool cut;                 /* the step has parts */
     bool alone;               /* inside autocommit_block */
+    struct fix *fix;          /* the step is an ad-hoc fix, and this is its run; else null */
     bool looping;             /* inside a resumable loop: each tenant has its own transaction */
     const struct part *kept;  /* the open part was finished by an earlier run: nothing is sent */
     struct recorder recorder; /* of the open part */
@@ -49,6 +50,10 @@ struct step {
    part is kept, nor of the steps behind it, the ledger has a row of it, and `error` says where the database stands. */
 int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
              struct error *error);
+
+/* A step before its script has begun; never null. Owned: step_free. */
+struct step *step_new(struct run *run, const struct graph_step *plan, const struct script *script);
+void step_free(struct step *step);
 
 /* Waits until every step that was sent has been committed. */
 int steps_await(struct run *run, struct error *error);

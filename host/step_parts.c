@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/fix.h"
 #include "host/txn.h"
 #include "host/watch.h"
 
@@ -18,6 +19,8 @@ int step_open_part(struct step *step, struct error *error)
     struct run *run = step->run;
     if (step->open)
         return 0;
+    if (step->fix != NULL)
+        return fix_refuse_outside(step, error);
     step->part++;
     step->open = true;
     recorder_open(&step->recorder);
@@ -128,7 +131,7 @@ int step_close_part(struct step *step, struct error *error)
 int step_cut(struct step *step, struct error *error)
 {
     if (step->tenant != NULL) {
-        error_set(error, ERROR_MIGRATION, "autocommit_block inside tenants.each: a tenant's statements are one transaction");
+        error_set(error, ERROR_MIGRATION, "autocommit_block inside tenants.each or run(tenant): a tenant's statements are one transaction");
         return -1;
     }
     if (step->run->single) {

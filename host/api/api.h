@@ -15,6 +15,11 @@ int luaopen_dmlua_engine_server(lua_State *L);
 struct config *config_check(lua_State *L, int index);
 struct graph *graph_check(lua_State *L, int index);
 struct tree *tree_check(lua_State *L, int index);
+struct script;
+struct script *fix_script_check(lua_State *L, int index);
+
+/* [-2, +2] tree, path → the fix that is the file, and its header as lua/dmlua/fix.lua reads it. Raises. */
+int fix_script_load(lua_State *L);
 
 /* [-0, +1] A userdata that owns `graph`, from this call on, also when it raises. */
 void graph_push(lua_State *L, struct graph *graph);

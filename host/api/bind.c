@@ -6,6 +6,7 @@
 
 #include "bindings/pq.h"
 #include "host/api/put.h"
+#include "host/api/bind_fix.h"
 #include "host/api/bind_loop.h"
 #include "host/config.h"
 #include "host/state.h"
@@ -280,6 +281,11 @@ void bind_push(lua_State *L, struct step *step)
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_key); /* bind_close finds it there */
     luaL_setfuncs(L, methods, 1);
+    if (step->fix != NULL) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_key);
+        lua_pushcclosure(L, bind_fix, 1);
+        lua_setfield(L, -2, "fix");
+    }
     put_text(L, "revision", step->plan->revision);
     put_text(L, "direction", step->direction);
     put_text(L, "file", step->script->path);

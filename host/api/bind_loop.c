@@ -49,7 +49,9 @@ static bool seen_before(lua_State *L, int seen, const char *id)
 static void check_loop(lua_State *L, struct step *step)
 {
     struct error error = {0};
-    if (step->tenant != NULL || step->looping)
+    if (step->fix != NULL)
+        error_set(&error, ERROR_MIGRATION, "tenants.each in a fix: run(tenant) is called for each tenant already");
+    else if (step->tenant != NULL || step->looping)
         error_set(&error, ERROR_MIGRATION, "tenants.each inside tenants.each");
     else if (step->alone)
         error_set(&error, ERROR_MIGRATION, "tenants.each inside autocommit_block: the loop needs its transaction");
@@ -110,14 +112,13 @@ static int loop_gc(lua_State *L)
     return 0;
 }
 
-/* [-0, +1] Freed with its userdata, whatever raises. */
-static struct tenant_loop *push_loop(lua_State *L, struct step *step, const struct each *each)
+struct tenant_loop *bind_loop_push(lua_State *L, struct step *step, int retries, int max_failures)
 {
     struct tenant_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
     memset(loop, 0, sizeof *loop);
     loop->step = step;
-    loop->retries = each->retries;
-    loop->max_failures = each->max_failures;
+    loop->retries = retries;
+    loop->max_failures = max_failures;
     if (luaL_newmetatable(L, LOOP_TYPE)) {
         lua_pushcfunction(L, loop_gc);
         lua_setfield(L, -2, "__gc");
@@ -203,7 +204,7 @@ static void push_done(lua_State *L, struct tenant_loop *loop)
 static void each_resumable(lua_State *L, struct step *step, const struct each *each)
 {
     struct error error = {0};
-    struct tenant_loop *loop = push_loop(L, step, each);
+    struct tenant_loop *loop = bind_loop_push(L, step, each->retries, each->max_failures);
     int seen, opened = loop_open(loop, &error);
     if (opened < 0)
         bind_fail(L, step, &error);

@@ -15,6 +15,9 @@ int bind_each(lua_State *L);
 struct step *bind_step(lua_State *L);
 /* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
 int bind_fail(lua_State *L, struct step *step, struct error *error);
+/* [-0, +1] A loop that is freed with its userdata, whatever raises. */
+struct tenant_loop;
+struct tenant_loop *bind_loop_push(lua_State *L, struct step *step, int retries, int max_failures);
 /* [-0, +1] A box that will own a result: made before the result, so that no raise leaks it. */
 PGresult **bind_result_box(lua_State *L);
 

@@ -160,7 +160,7 @@ static int tree_method_run(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"graph", tree_method_graph}, {"revisions", tree_method_revisions}, {"locations", tree_method_locations},
-    {"find", tree_method_find},   {"check", tree_method_check}, {"run", tree_method_run},
+    {"fix", fix_script_load},     {"find", tree_method_find},   {"check", tree_method_check}, {"run", tree_method_run},
     {NULL, NULL},
 };
 

@@ -152,7 +152,7 @@ static int session_current(lua_State *L)
     return 1;
 }
 
-static bool option_flag(lua_State *L, int index, const char *name)
+bool session_flag(lua_State *L, int index, const char *name)
 {
     bool flag = lua_getfield(L, index, name) != LUA_TNIL && lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -161,17 +161,16 @@ static bool option_flag(lua_State *L, int index, const char *name)
 
 enum { LOCK_WAIT_SECONDS = 300 };
 
-/* [-0, +1] keeps the reason's text on the stack */
-static struct run_options read_options(lua_State *L, int index)
+struct run_options session_options(lua_State *L, int index)
 {
     struct run_options options = {.lock_wait = LOCK_WAIT_SECONDS};
     if (!lua_istable(L, index)) {
         lua_pushnil(L);
         return options;
     }
-    options.accept_changed = option_flag(L, index, "accept_changed");
-    options.abandon = option_flag(L, index, "abandon");
-    options.no_wait = option_flag(L, index, "no_wait");
+    options.accept_changed = session_flag(L, index, "accept_changed");
+    options.abandon = session_flag(L, index, "abandon");
+    options.no_wait = session_flag(L, index, "no_wait");
     if (lua_getfield(L, index, "lock_wait") == LUA_TNUMBER)
         options.lock_wait = lua_tonumber(L, -1);
     lua_pop(L, 1);
@@ -234,14 +233,14 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     int steps;
     lua_settop(L, 4);
     targets = read_targets(L, 3, &count);
-    options = read_options(L, 4);
+    options = session_options(L, 4);
     if (lua_istable(L, 4) && lua_getfield(L, 4, "on_step") == LUA_TFUNCTION)
         events.function = lua_gettop(L);
     if (lua_istable(L, 4)) {
         lua_getfield(L, 4, "x");
         bind_keep_x(L);
     }
-    if (lua_istable(L, 4) && option_flag(L, 4, "purge"))
+    if (lua_istable(L, 4) && session_flag(L, 4, "purge"))
         command |= GRAPH_PURGE;
     work = work_push(L);
     run_open(&work->run, &session->ledger, session->config, kind, &options);
@@ -283,11 +282,11 @@ static int session_ensure_version(lua_State *L)
     struct version_table table;
     struct work *work;
     luaL_checktype(L, 2, LUA_TTABLE);
-    options = read_options(L, 2);
+    options = session_options(L, 2);
     work = work_push(L);
     run_open(&work->run, &session->ledger, session->config, "ensure_version", &options);
     work->has_run = true;
-    if (version_table_ensure(&work->run, option_flag(L, 2, "widen"), &table, &error) != 0)
+    if (version_table_ensure(&work->run, session_flag(L, 2, "widen"), &table, &error) != 0)
         return state_raise(L, &error);
     lua_createtable(L, 0, 4);
     lua_pushfstring(L, "%s.%s", session->ledger.schema, session->ledger.table);
@@ -309,6 +308,9 @@ static const luaL_Reg methods[] = {
     {"log", session_log},
     {"ensure_version", session_ensure_version},
     {"dump", session_dump},
+    {"fix_tenants", session_fix_tenants},
+    {"fix_state", session_fix_state},
+    {"fix_run", session_fix_run},
     {"close", session_close},
     {NULL, NULL},
 };

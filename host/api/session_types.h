@@ -32,6 +32,16 @@ struct work {
 /* [-0, +1] */
 struct work *work_push(lua_State *L);
 
+/* [-0, +1] What the options' table at `index` asks of a run; keeps the reason's text on the stack. */
+struct run_options session_options(lua_State *L, int index);
+/* Is the table's field true? */
+bool session_flag(lua_State *L, int index, const char *name);
+
+/* session_fix.c */
+int session_fix_tenants(lua_State *L);
+int session_fix_state(lua_State *L);
+int session_fix_run(lua_State *L);
+
 /* session_reads.c */
 int session_log(lua_State *L);
 int session_dump(lua_State *L);

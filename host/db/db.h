@@ -82,6 +82,8 @@ PGresult *db_query_alone(struct db *db, const struct db_statement *statement, st
 /* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the
    answer. */
 int db_copy(struct db *db, const struct db_statement *statement, const char *data, size_t size, struct error *error);
+/* How many rows the scripts' statements have written since the connection began, by their command tags. */
+long long db_rows(const struct db *db);
 /* Has a statement failed that db_await has not yet handed over? */
 bool db_failed(const struct db *db);
 /* May the connection still be used? */

@@ -53,6 +53,19 @@ static void check_tag(struct db *db, const struct entry *entry, const PGresult *
                   host->tag);
 }
 
+/* Rows that a script's statement has written: its command tag ends with their number. MERGE came with PostgreSQL 15. */
+static void count_rows(struct db *db, const struct entry *entry, PGresult *result)
+{
+    static const char *const writers[] = {"INSERT ", "UPDATE ", "DELETE ", "MERGE "};
+    const char *tag = PQcmdStatus(result);
+    size_t i;
+    if (entry->kind != ENTRY_STATEMENT || entry->statement.host != NULL)
+        return;
+    for (i = 0; i < sizeof writers / sizeof *writers; i++)
+        if (strncmp(tag, writers[i], strlen(writers[i])) == 0)
+            db->rows += strtoll(PQcmdTuples(result), NULL, 10);
+}
+
 /* A statement's results: it has one, and then a null. */
 static void take_result(struct db *db, PGresult *result)
 {
@@ -63,6 +76,7 @@ static void take_result(struct db *db, PGresult *result)
     case PGRES_TUPLES_OK:
     case PGRES_EMPTY_QUERY:
         check_tag(db, entry, result);
+        count_rows(db, entry, result);
         if (entry->into != NULL) {
             PQclear(*entry->into);
             *entry->into = result;
@@ -339,6 +353,11 @@ PGresult *db_query_alone(struct db *db, const struct db_statement *statement, st
         return result;
     PQclear(result);
     return NULL;
+}
+
+long long db_rows(const struct db *db)
+{
+    return db->rows;
 }
 
 bool db_failed(const struct db *db)

@@ -35,6 +35,7 @@ struct db {
     bool unasked;             /* statements were sent behind which neither Sync nor Flush asks for their answers */
     struct error failure;     /* the first since the last await */
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
+    long long rows;           /* that scripts' statements have written */
     int generation;           /* part of the prepared names; changes when they are forgotten */
     bool cancelled;           /* an interrupt was passed on to the server */
     double cancelled_at;      /* for the first time, by clock_now, */

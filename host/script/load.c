@@ -10,13 +10,23 @@
 
 static const char *const header_names[] = {"revision",   "down_revision", "branch_labels",
                                            "depends_on", "replaces", "upgrade", "downgrade"};
+static const char *const fix_names[] = {"description", "tables", "max_rows", "run", "check", "verify", "undo"};
 enum { NAMES = sizeof header_names / sizeof *header_names };
+_Static_assert(sizeof fix_names <= sizeof header_names, "found[] has room for both");
 
 /* The main function whose locals are looked at when it returns. */
 struct watch {
-    const char *path;
+    const struct script *script;
     bool found[NAMES];
 };
+
+/* The i-th name that may not be a local there; null behind the last one. */
+static const char *watched_name(const struct watch *watch, size_t i)
+{
+    if (watch->script->fix)
+        return i < sizeof fix_names / sizeof *fix_names ? fix_names[i] : NULL;
+    return i < NAMES ? header_names[i] : NULL;
+}
 
 /* A thread's watch; null for the coroutines that the file makes. */
 static struct watch **watch_of(lua_State *thread)
@@ -26,9 +36,10 @@ static struct watch **watch_of(lua_State *thread)
 
 static void note_local(struct watch *watch, const char *name)
 {
-    int i;
-    for (i = 0; i < NAMES; i++)
-        if (strcmp(name, header_names[i]) == 0)
+    const char *watched;
+    size_t i;
+    for (i = 0; (watched = watched_name(watch, i)) != NULL; i++)
+        if (strcmp(name, watched) == 0)
             watch->found[i] = true;
 }
 
@@ -38,7 +49,7 @@ static void look_at_locals(lua_State *L, lua_Debug *frame, struct watch *watch)
     const char *name;
     int i;
     lua_getinfo(L, "S", frame);
-    if (*frame->what != 'm' || *frame->source != '@' || strcmp(frame->source + 1, watch->path) != 0)
+    if (*frame->what != 'm' || *frame->source != '@' || strcmp(frame->source + 1, watch->script->path) != 0)
         return;
     for (i = 1; (name = lua_getlocal(L, frame, i)) != NULL; i++) {
         note_local(watch, name);
@@ -64,12 +75,12 @@ static void watch_locals(lua_State *thread, struct watch *watch)
 /* [-0, +1] */
 static void push_locals(lua_State *L, const struct watch *watch)
 {
-    int i;
+    size_t i;
     lua_newtable(L);
-    for (i = 0; i < NAMES; i++) {
+    for (i = 0; watched_name(watch, i) != NULL; i++) {
         if (!watch->found[i])
             continue;
-        lua_pushstring(L, header_names[i]);
+        lua_pushstring(L, watched_name(watch, i));
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     }
 }
@@ -175,7 +186,7 @@ static void push_environment(lua_State *L, const char *lib)
 /* [-2, +1] The header of the file whose text and environment and declared names stand at `text`, +1, +2. */
 static void read_header(lua_State *L, const struct script *script, const struct watch *watch, int text)
 {
-    lua_getfield(L, 1, "header");
+    lua_getfield(L, 1, script->fix ? "fix_header" : "header");
     lua_createtable(L, 0, 8);
     lua_pushstring(L, script->path);
     lua_setfield(L, -2, "path");
@@ -190,17 +201,12 @@ static void read_header(lua_State *L, const struct script *script, const struct 
     lua_call(L, 1, 1);
 }
 
-/* Reads one file; 1 is the module dmlua.script, 2 a thread that is free. */
-static void read_script(lua_State *L, struct script *script)
+/* [-1, +1] The header of the file whose text is at the top; 1 is the module dmlua.script, 2 a thread that is free. */
+static void run_header(lua_State *L, const struct script *script)
 {
-    struct watch watch = {script->path, {false}};
+    struct watch watch = {script, {false}};
     lua_State *thread = lua_tothread(L, 2);
-    int text = lua_gettop(L) + 1;
-    chunk_read(L, script->path, script->sha256);
-    if (script->python) {
-        python_header_read(L, script);
-        return;
-    }
+    int text = lua_gettop(L);
     push_environment(L, script->lib);
     lua_pushvalue(L, text);
     lua_pushvalue(L, text + 1);
@@ -208,8 +214,29 @@ static void read_script(lua_State *L, struct script *script)
     lua_xmove(L, thread, 1);
     run_top_level(L, thread, &watch);
     read_header(L, script, &watch, text);
+    lua_replace(L, text);
+    lua_settop(L, text);
+}
+
+static void read_script(lua_State *L, struct script *script)
+{
+    chunk_read(L, script->path, script->sha256);
+    if (script->python) {
+        python_header_read(L, script);
+        return;
+    }
+    run_header(L, script);
     take_header(L, script);
-    lua_settop(L, text - 1);
+}
+
+/* [-0, +0] 1 becomes the module dmlua.script, 2 a thread. */
+static void prepare(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.script");
+    lua_call(L, 1, 1);
+    lua_replace(L, 1);
+    lua_newthread(L);
 }
 
 /* 1: the tree, as a light userdata. */
@@ -217,11 +244,7 @@ static int read_all(lua_State *L)
 {
     struct tree *tree = lua_touserdata(L, 1);
     struct script *script;
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "dmlua.script");
-    lua_call(L, 1, 1);
-    lua_replace(L, 1);
-    lua_newthread(L);
+    prepare(L);
     while (tree->count < tree->files.count) {
         limit_check(L);
         script = &tree->scripts[tree->count];
@@ -235,17 +258,40 @@ static int read_all(lua_State *L)
     return 0;
 }
 
-void tree_read(lua_State *L, struct tree *tree)
+/* [-2, +results] Under the limits. */
+static void call_limited(lua_State *L, const struct limits *limits, int results)
 {
     struct error error = {0};
     int failed;
-    lua_pushcfunction(L, read_all);
-    lua_pushlightuserdata(L, tree);
-    limit_begin(&tree->limits);
-    failed = state_call(L, 1, 0, &error);
+    limit_begin(limits);
+    failed = state_call(L, 1, results, &error);
     limit_end();
     if (failed) {
         trace_source(&error);
         state_raise(L, &error);
     }
+}
+
+void tree_read(lua_State *L, struct tree *tree)
+{
+    lua_pushcfunction(L, read_all);
+    lua_pushlightuserdata(L, tree);
+    call_limited(L, &tree->limits, 0);
+}
+
+/* 1: the script, as a light userdata. */
+static int read_fix(lua_State *L)
+{
+    struct script *script = lua_touserdata(L, 1);
+    prepare(L);
+    chunk_read(L, script->path, script->sha256);
+    run_header(L, script);
+    return 1;
+}
+
+void fix_read(lua_State *L, struct script *script)
+{
+    lua_pushcfunction(L, read_fix);
+    lua_pushlightuserdata(L, script);
+    call_limited(L, script->limits, 1);
 }

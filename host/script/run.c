@@ -76,9 +76,25 @@ static bool same_revision(lua_State *L, const struct script *script)
     return same;
 }
 
+/* [-0, +1] What drives the fix whose environment is at 3, over the bind table at 1. */
+static int push_driver(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.fix");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "driver");
+    lua_remove(L, -2);
+    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 1);
+    lua_call(L, 2, 1);
+    return 0;
+}
+
 /* [-0, +1] The function `entry` of the environment at 3, which its top level has filled. */
 static int push_entry(lua_State *L, const struct run *run)
 {
+    if (run->script->fix)
+        return push_driver(L);
     if (!same_revision(L, run->script)) {
         error_set(run->error, ERROR_USAGE, "%s says another revision each time it is read",
                   run->script->path);

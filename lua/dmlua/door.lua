@@ -119,8 +119,9 @@ function M.of(step)
     if step.in_autocommit then
       arguments.fail("op.across_tenants", "needs a transaction: it cannot stand inside an autocommit_block")
     end
-    if step.tenant then
-      arguments.fail("op.across_tenants", "cannot stand inside tenants.each, where only one tenant's rows are seen")
+    if step.tenant or step.bind.fix then
+      arguments.fail("op.across_tenants",
+        "cannot stand inside tenants.each or run(tenant), where only one tenant's rows are seen")
     end
     local file, line = errors.where()
     local texts = table_texts(tables)

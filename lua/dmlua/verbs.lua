@@ -20,6 +20,7 @@ M.list = {
   { "show", "show one migration" },
   { "edit", "open a migration in the editor" },
   { "baseline", "write one migration that makes the present schema and replaces the history" },
+  { "run", "run an ad-hoc fix for some tenants, or for all" },
   { "log", "list what was run on the database, newest first" },
   { "config", "show the settings in force and where each comes from" },
   { "server", "start, stop or look at the private PostgreSQL behind local:" },
@@ -30,7 +31,7 @@ M.list = {
 local later = {
   check = "`dmlua current --check-heads` is exit 3 unless all revisions ran; no tables are declared to compare with",
 }
-for name in ("deploy doctor lint rehearse repair report restore run status tables tenants undo validate")
+for name in ("deploy doctor lint rehearse repair report restore status tables tenants undo validate")
   :gmatch "%S+" do
   later[name] = "`dmlua --help` lists the verbs"
 end

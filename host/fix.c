@@ -1,0 +1,231 @@
+#include "host/fix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/api/bind.h"
+#include "host/clock.h"
+#include "host/config.h"
+#include "host/first_word.h"
+#include "host/runner_lock.h"
+#include "host/tenant.h"
+#include "host/txn.h"
+
+int fix_check_statement(const struct db_statement *statement, struct error *error)
+{
+    static const char *const words[] = {"CREATE", "ALTER", "DROP", "TRUNCATE", "GRANT", "REVOKE", "COMMENT", "REINDEX",
+                                        "CLUSTER", "REFRESH", "SECURITY", "IMPORT", "REASSIGN"};
+    char word[16];
+    size_t i;
+    first_word(statement->sql, word, sizeof word);
+    for (i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(word, words[i]) != 0)
+            continue;
+        error_set(error, ERROR_REFUSED, "%s in a fix: DDL belongs into a migration", word);
+        error_text(&error->hint, "`dmlua revision -m MESSAGE` makes one");
+        error_put(&error->file, statement->origin.file);
+        error->line = statement->origin.line;
+        return -1;
+    }
+    return 0;
+}
+
+int fix_refuse_outside(const struct step *step, struct error *error)
+{
+    error_set(error, ERROR_USAGE, "%s sends a statement outside of run(tenant)", step->script->path);
+    error_text(&error->hint, "the top level only assigns and defines; what works on the database stands in run(tenant)");
+    return -1;
+}
+
+PGresult *fix_tenants(struct run *run, const struct script *script, struct error *error)
+{
+    struct graph_step plan = {.revision = script->revision, .up = true};
+    struct step *step = step_new(run, &plan, script);
+    PGresult *result;
+    txn_begin_read_only(run->ledger);
+    result = tenant_read(step, NULL, true, error);
+    if (result == NULL) {
+        txn_rollback(run->ledger, error);
+    } else if (txn_commit(run->ledger, error) != 0) {
+        PQclear(result);
+        result = NULL;
+    }
+    step_free(step);
+    return result;
+}
+
+int fix_begin(struct tenant_loop *loop, const char *id, struct error *error)
+{
+    struct step *step = loop->step;
+    struct ledger *ledger = step->run->ledger;
+    step->fix->before = db_rows(ledger->db);
+    step->fix->began = clock_now();
+    step->open = true;
+    txn_begin(ledger);
+    ledger_send(ledger, LEDGER_FIX_BEGIN, 0, NULL, NULL);
+    return tenant_enter(step, id, error);
+}
+
+/* What the header allows: judged on the server by what the transaction has written, and by the command tags. */
+static int check_done(struct step *step, const char *id, long long *rows, struct error *error)
+{
+    const struct fix *fix = step->fix;
+    struct ledger *ledger = step->run->ledger;
+    struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = id};
+    const char *values[2] = {fix->tables, fix->max_rows};
+    ledger_send(ledger, LEDGER_CONSTRAINTS, 0, NULL, &origin); /* while the context is the tenant's */
+    tenant_leave(step);
+    ledger_send(ledger, LEDGER_FIX_CHECK, 2, values, &origin);
+    if (db_await(ledger->db, error) != 0)
+        return -1;
+    *rows = db_rows(ledger->db) - fix->before;
+    if (fix->max_rows == NULL || *rows <= strtoll(fix->max_rows, NULL, 10))
+        return 0;
+    error_set(error, ERROR_REFUSED, "the fix has done what its header does not allow");
+    error_text(&error->detail, "%lld rows written, max_rows is %s", *rows, fix->max_rows);
+    error_text(&error->file, "%s", step->script->path);
+    return -1;
+}
+
+static int keep(struct step *step, const char *id, long long rows, struct error *error)
+{
+    struct run *run = step->run;
+    const struct script *script = step->script;
+    const char *values[5] = {script->sha256, run->id, id, script->revision, step->fix->again ? "true" : "false"};
+    ledger_send(run->ledger, LEDGER_FIX_TENANT, 5, values, NULL);
+    run_record_tenant(run, script->revision, id, script->sha256, "done", run->unconfined ? "unconfined" : NULL, rows, -1);
+    return txn_commit(run->ledger, error);
+}
+
+int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct error *error)
+{
+    struct step *step = loop->step;
+    int rc = check_done(step, id, rows, error);
+    if (rc == 0 && step->fix->dry_run) {
+        txn_rollback(step->run->ledger, error);
+        rc = error->kind == ERROR_NONE ? 0 : -1;
+    } else if (rc == 0) {
+        rc = keep(step, id, *rows, error);
+    }
+    if (rc != 0)
+        return -1;
+    step->open = false;
+    loop->visited++;
+    return 0;
+}
+
+/* Ends the transaction. What failed on the server stood before what the script tripped over. */
+static void take_back(struct step *step, struct error *error)
+{
+    struct error earlier = {0};
+    txn_rollback(step->run->ledger, &earlier);
+    step->open = false;
+    if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
+        error_clear(error);
+        error_move(error, &earlier);
+    }
+    error_clear(&earlier);
+}
+
+/* The failed tenant's row in the ledger, in a transaction of its own. It must not hide the failure. */
+static void record_failure(struct step *step, const char *id, const char *message)
+{
+    struct error ignored = {0};
+    char *note;
+    if (step->fix->dry_run || !db_alive(step->run->ledger->db))
+        return;
+    note = error_note(message);
+    txn_begin(step->run->ledger);
+    run_record_tenant(step->run, step->script->revision, id, step->script->sha256, "failed", note, -1,
+                      clock_now() - step->fix->began);
+    txn_commit(step->run->ledger, &ignored);
+    error_clear(&ignored);
+    free(note);
+}
+
+int fix_fail(struct tenant_loop *loop, const char *id, int attempt, char **message, struct error *error)
+{
+    struct step *step = loop->step;
+    char *masked;
+    int decision = -1;
+    take_back(step, error);
+    masked = config_mask(step->run->config, error->message);
+    error_text(message, "%s%s%s%s%s", error->sqlstate, error->sqlstate[0] ? ": " : "", masked, error->detail ? "; " : "",
+               error->detail ? error->detail : "");
+    free(masked);
+    if (error->kind != ERROR_REFUSED)
+        decision = loop_fail(loop, id, attempt, error);
+    if (decision <= 0)
+        record_failure(step, id, *message);
+    return decision;
+}
+
+int fix_close(struct tenant_loop *loop, struct error *error)
+{
+    if (loop->failures == 0)
+        return 0;
+    error_set(error, ERROR_PARTIAL, "%s failed for %d tenant%s; %d done in this run", loop->step->script->revision,
+              loop->failures, loop->failures == 1 ? "" : "s", loop->visited);
+    error_text(&error->detail, "%s", loop->failed);
+    error_text(&error->file, "%s", loop->step->script->path);
+    error_text(&error->hint, "mend the cause and run it again: tenants that are done are passed over");
+    return -1;
+}
+
+/* A dry run leaves nothing, not even dmlua's own tables. */
+static int begin(struct run *run, const struct fix *fix, struct error *error)
+{
+    if (!fix->dry_run)
+        return run_begin(run, error);
+    ledger_guard(run->ledger);
+    return runner_lock(run, error);
+}
+
+static int settle_role(struct step *step, struct error *error)
+{
+    txn_begin_read_only(step->run->ledger);
+    if (tenant_settle_role(step, error) == 0)
+        return txn_commit(step->run->ledger, error);
+    txn_rollback(step->run->ledger, error);
+    return -1;
+}
+
+/* [-2, +0] */
+static int drive(lua_State *L, struct step *step, struct error *error)
+{
+    int rc;
+    bind_push(L, step);
+    lua_insert(L, -3);
+    lua_setfield(L, -3, "on_tenant");
+    lua_setfield(L, -2, "tenants");
+    rc = script_run(L, step->script, "run", error);
+    bind_close(L, step);
+    if (rc == 0)
+        return 0;
+    take_back(step, error); /* also when it was stopped in the middle of a tenant */
+    if (error->kind != ERROR_PARTIAL)
+        error_text(&error->state, "what was done before is kept; run it again: tenants that are done are passed over");
+    return -1;
+}
+
+int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error)
+{
+    struct graph_step plan = {.revision = script->revision, .up = true};
+    struct step *step = step_new(run, &plan, script);
+    int top = lua_gettop(L) - 2, rc;
+    step->direction = "run";
+    step->fix = fix;
+    step->looping = true;
+    rc = begin(run, fix, error);
+    if (rc == 0)
+        rc = settle_role(step, error);
+    if (rc == 0)
+        rc = drive(L, step, error);
+    if (rc != 0) { /* a fix is none */
+        free(error->revision);
+        error->revision = NULL;
+    }
+    lua_settop(L, top);
+    step_free(step);
+    return rc;
+}
