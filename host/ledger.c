@@ -388,12 +388,20 @@ void ledger_close(struct ledger *ledger)
     memset(ledger, 0, sizeof *ledger);
 }
 
-static void send_text(struct ledger *ledger, const char *text, int count, const char *const *values)
+void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into)
 {
     char *sql = expand(ledger, text);
     struct db_statement statement = {.sql = sql, .count = count, .values = values};
-    db_send(ledger->db, &statement);
+    if (into != NULL)
+        db_send_wanted(ledger->db, &statement, into);
+    else
+        db_send(ledger->db, &statement);
     free(sql);
+}
+
+static void send_text(struct ledger *ledger, const char *text, int count, const char *const *values)
+{
+    ledger_send_text(ledger, text, count, values, NULL);
 }
 
 int ledger_create(struct ledger *ledger, const struct config *config, struct error *error)

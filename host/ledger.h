@@ -92,6 +92,8 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
 /* The same, and the result will be put into *into, owned by the caller, when it is taken; null until then. */
 void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
                         const struct origin *origin, PGresult **into);
+/* A statement of the host's that is not worth preparing; `{s}` and `{v}` as in a ledger_read, `into` as above or null. */
+void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into);
 /* Sends the session's own settings: no idle time-out, row security off. */
 void ledger_guard(struct ledger *ledger);
 /* A query of the ledger's tables: `{s}` and `{v}` in the text become the schema and the version table. */

@@ -49,7 +49,7 @@
 
 /* How the table, or one that it is a partition of, is declared: 'global' or 'debt', or NULL. In a pattern of
    global_tables, divided by commas or blanks, * stands for anything. */
-#define WATCH_DECLARED                                                                                                       \
+#define WATCH_DECLARED(tables)                                                                                                       \
     "(SELECT coalesce(pg_catalog.min(CASE WHEN EXISTS (SELECT FROM pg_catalog.regexp_split_to_table(CAST($4 AS text), '[,[:space:]]+') g,"  \
     "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace("                        \
     "    g, '!', '!!'), '_', '!_'), '%', '!%'), '*', '%') AS pattern) l"                                                     \
@@ -58,7 +58,7 @@
     "  pg_catalog.max(d.declared))"                                                                                          \
     " FROM (SELECT c.oid AS id UNION SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)) m" \
     " JOIN pg_catalog.pg_class mc ON mc.oid = m.id JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"              \
-    " LEFT JOIN {s}.dmlua_tables d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname))"
+    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname))"
 
 /* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss
    GRANT; the catalogue rows miss what was done in a subtransaction, and policies. */
@@ -72,7 +72,7 @@
    that is paid is no debt any more. */
 #define WATCH_TABLES                                                                                                         \
     "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, " WATCH_FAULT " AS fault," \
-    " " WATCH_DECLARED " AS declared"                                                                                        \
+    " " WATCH_DECLARED("{s}.dmlua_tables") " AS declared"                                                                                        \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                   \
     " WHERE " WATCH_TOUCHED " AND " WATCH_IS_OURS "),"                                                                       \
     " settled AS (DELETE FROM {s}.dmlua_tables d WHERE pg_catalog.to_regclass(d.name) IS NULL OR d.declared = 'debt'"        \

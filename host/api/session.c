@@ -311,6 +311,8 @@ static const luaL_Reg methods[] = {
     {"fix_tenants", session_fix_tenants},
     {"fix_state", session_fix_state},
     {"fix_run", session_fix_run},
+    {"tables", session_tables},
+    {"declare_tables", session_declare_tables},
     {"close", session_close},
     {NULL, NULL},
 };

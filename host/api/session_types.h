@@ -45,5 +45,8 @@ int session_fix_run(lua_State *L);
 /* session_reads.c */
 int session_log(lua_State *L);
 int session_dump(lua_State *L);
+/* session_tables.c */
+int session_tables(lua_State *L);
+int session_declare_tables(lua_State *L);
 
 #endif

@@ -35,7 +35,7 @@ local function cells(row)
   if row.rows then remarks[#remarks + 1] = ("%d rows"):format(row.rows) end
   remarks[#remarks + 1] = row.reason
   remarks[#remarks + 1] = row.note
-  return { started, row.direction, row.revision, row.outcome, duration(row.duration_ms), row.who or "",
+  return { started, row.direction, row.revision or "", row.outcome, duration(row.duration_ms), row.who or "",
     (table.concat(remarks, "; "):gsub("%s*\n%s*", " ")) }
 end
 
