@@ -344,10 +344,10 @@ describe("the lock that a directive takes, as doc/postgresql.md says:", function
     it(row[1] .. " on " .. row[2], function()
       owner:exec "BEGIN"
       owner:exec "SET LOCAL row_security = off"
-      local relation = owner:exec("SELECT $1::regclass::oid::text AS id", { row[2] }).rows[1].id
+      local oid = owner:exec("SELECT $1::regclass::oid::text AS id", { row[2] }).rows[1].id
       step.run(step.runner(owner), row[1])
       local held = owner:exec("SELECT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = $1::oid",
-        { relation }).rows
+        { oid }).rows
       owner:exec "ROLLBACK"
       local strongest = 0
       for _, lock in ipairs(held) do
