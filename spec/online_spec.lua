@@ -355,14 +355,35 @@ describe("on a server", function()
         .. " pg_sequences WHERE sequencename = 's_id_seq'), pg_get_serial_sequence('s', 'id')) FROM s"))
     end)
 
+    it("keeps an identity: its options, where it stands, its privileges, as op.alter_column does", function()
+      local twin = helper.database()
+      for _, each in ipairs { database, twin } do
+        helper.execute(each, [[SET ROLE owner;
+          CREATE TABLE ids (name text, "Id" int GENERATED ALWAYS AS IDENTITY (START 5 INCREMENT 3 CACHE 2) PRIMARY KEY);
+          INSERT INTO ids (name) VALUES ('a'), ('b');
+          GRANT USAGE ON SEQUENCE "ids_Id_seq" TO app; COMMENT ON SEQUENCE "ids_Id_seq" IS 'it''s']])
+      end
+      helper.execute(twin, [[SET ROLE owner; CREATE TABLE parents (id int PRIMARY KEY);
+        CREATE TABLE t (id int PRIMARY KEY, a int, b text)]])
+      succeeds [[op.change_type_online("ids", "Id", sa.BigInteger, { batch_size = 1 })]]
+      folder = helper.project { database = twin }
+      succeeds [[op.alter_column("ids", "Id", { type_ = sa.BigInteger })]]
+      assert.equal(dump(twin), dump(database))
+      for _, each in ipairs { database, twin } do
+        assert.equal("11", helper.value(each, [[INSERT INTO ids (name) VALUES ('c') RETURNING "Id"]]))
+      end
+    end)
+
     it("refuses by name what it could not carry over, and leaves nothing", function()
       helper.execute(database, [[SET ROLE owner; CREATE VIEW seen AS SELECT a FROM t;
         CREATE TABLE child (t_id int REFERENCES t);
-        CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)]])
+        CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+          twice int GENERATED ALWAYS AS (2 * 1) STORED)]])
       local before = dump(database)
       fails(1, "rule _RETURN on view seen", [[op.change_type_online("t", "a", sa.BigInteger)]])
       fails(1, "constraint child_t_id_fkey on table child", [[op.change_type_online("t", "id", sa.BigInteger)]])
-      fails(1, "is an identity", [[op.change_type_online("counted", "id", sa.BigInteger)]])
+      fails(1, "is a generated column", [[op.change_type_online("counted", "twice", sa.BigInteger)]])
+      fails(1, "must be smallint, integer or bigint", [[op.change_type_online("counted", "id", sa.Numeric)]])
       fails(1, "has no column x", [[op.change_type_online("t", "x", sa.BigInteger)]])
       helper.execute(database, "DROP TABLE alembic_version")
       assert.equal(before, dump(database))
