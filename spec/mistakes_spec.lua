@@ -11,6 +11,7 @@ local function add(prefix, signatures)
   for name, signature in pairs(signatures) do all[prefix .. name] = signature end
 end
 add("op.", require "dmlua.signatures")
+add("op.", require "dmlua.signatures_postgresql")
 add("op.", { bulk_insert = require("dmlua.bulk").signature, batch_alter_table = require("dmlua.batch").signature })
 add("batch_op.", require("dmlua.batch").signatures)
 add("sa.", require "dmlua.signatures_sa")
@@ -30,7 +31,9 @@ local examples = {
   name = '"x.y"', nameless = '"x"', names = '{ "a" }', columns = '{ "a" }', expression = '"a > 0"', type = "sa.Text",
   column = 'sa.Column("c", sa.Text)', constraint_type = '"check"', string_or_null = '"x"', string = '"x"',
   table_record = 'sa.table("t")', rows = "{}", connection = "op.get_bind()", boolean = "true", integer = "1",
-  ["function"] = "function() end", any = "nil",
+  ["function"] = "function() end", any = "nil", texts = '{ "a" }', query = '"SELECT 1"', timing = '"before"',
+  bounds = "{ default = true }", privileges = '"ALL"', comment_object = '"table"', events = '"insert"',
+  default_kind = '"TABLES"', one_or_more_names = '"x"',
 }
 
 -- What no kind of argument takes.
