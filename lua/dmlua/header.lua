@@ -28,19 +28,27 @@ end
 local illegal = { revision = "[@%-+:]", down_revision = "[@%-+:]", branch_labels = "[@:]", depends_on = "[@:]",
   replaces = "[@%-+:]" }
 
-local function check_name(file, field, name)
-  local line, way_out = line_of(file.text, field), "use letters, digits and '_'"
+-- Why a name cannot be an id or a label; nil when it can.
+local function name_fault(field, name)
   local character = name:match(illegal[field])
   if name == "" then
-    fail(file.path, line, way_out, "%s is empty", field)
+    return ("%s is empty"):format(field)
   elseif character then -- Alembic's words
-    fail(file.path, line, way_out, "Character(s) '%s' not allowed in revision identifier '%s'", character, name)
+    return ("Character(s) '%s' not allowed in revision identifier '%s'"):format(character, name)
   elseif name:find("[%c%s,]") or not utf8.len(name) then
-    fail(file.path, line, way_out, "%s %q holds a space, a comma, a control character or bytes that are no UTF-8",
-      field, name)
+    return ("%s %q holds a space, a comma, a control character or bytes that are no UTF-8"):format(field, name)
   elseif utf8.len(name) > longest then
-    fail(file.path, line, nil, "%s is %d characters long; at most %d make sense", field, utf8.len(name), longest)
+    return ("%s is %d characters long; at most %d make sense"):format(field, utf8.len(name), longest)
   end
+end
+
+-- Names of nothing but these need no second look: nearly all.
+local plain = "^[%w_.]+$"
+
+local function check_name(file, field, name)
+  if #name <= longest and name:find(plain) then return end
+  local fault = name_fault(field, name)
+  if fault then fail(file.path, line_of(file.text, field), "use letters, digits and '_'", "%s", fault) end
 end
 
 local function check_list(file, field, list)
@@ -162,6 +170,15 @@ local function check_entries(file)
   end
 end
 
+-- Greedy matches: a lazy one before "%s*$" would look at the rest again at each character.
+local function trim_right(text)
+  return text:match("^.*%S") or ""
+end
+
+local function trim(text)
+  return trim_right(text:match("^%s*(.*)$"))
+end
+
 -- The comment that the file begins with: a long one, or lines with "--", which lose it and one space.
 local function comment(text)
   local equals, rest = text:match("^%s*%-%-%[(=*)%[(.*)$")
@@ -171,9 +188,9 @@ local function comment(text)
   end
   local lines = {}
   for line in text:gmatch("([^\n]*)\n?") do
-    local content = line:match("^%s*%-%-%s?(.-)%s*$")
+    local content = line:match("^%s*%-%-%s?(.*)$")
     if content then
-      lines[#lines + 1] = content
+      lines[#lines + 1] = trim_right(content)
     elseif #lines > 0 or line:find("%S") then
       break
     end
@@ -181,19 +198,18 @@ local function comment(text)
   return table.concat(lines, "\n")
 end
 
-local function trim(text)
-  return text:match("^%s*(.-)%s*$")
-end
-
 -- What a file says at its head: {doc, message, create_date}. The message is its first paragraph, as one line.
 local function describe(doc)
-  doc = trim((doc:gsub("\r", "")))
-  local paragraph = ("\n" .. doc .. "\n\n"):match("^\n(.-)\n%s*\n")
+  if doc:find("\r", 1, true) then doc = doc:gsub("\r", "") end
+  doc = trim(doc)
+  local paragraph = doc:sub(1, (doc:find("\n%s*\n") or 0) - 1)
   paragraph = ("\n" .. paragraph):gsub("\nRevision ID:.*$", "")
+  if paragraph:find("\n", 2, true) then paragraph = paragraph:gsub("%s*\n%s*", " ") end
+  local date = doc:find("Create Date:", 1, true)
   return {
     doc = doc,
-    message = trim((paragraph:gsub("%s*\n%s*", " "))),
-    create_date = ("\n" .. doc):match("\nCreate Date:[ \t]*([^\n]+)"),
+    message = trim(paragraph),
+    create_date = date and ("\n" .. doc):match("\nCreate Date:[ \t]*([^\n]+)") or nil,
   }
 end
 
