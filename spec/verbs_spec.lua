@@ -249,7 +249,8 @@ describe("log", function()
     assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ  downgrade  b1  done  +%d+ ms +owner  too early$", lines[1])
     assert.matches("Z  upgrade +b1  done", lines[2])
     assert.matches("Z  upgrade +a1  done", lines[3])
-    assert.equal(lines[1] .. "\n", run("log -n 1").out)
+    local function unaligned(text) return (text:gsub(" +", " ")) end -- columns are as wide as what stands in them
+    assert.equal(unaligned(lines[1] .. "\n"), unaligned(run("log -n 1").out))
   end)
 
   it("is one JSON document", function()
