@@ -196,7 +196,7 @@ static int drive(lua_State *L, struct step *step, struct error *error)
     int rc;
     bind_push(L, step);
     lua_insert(L, -3);
-    lua_setfield(L, -3, "on_tenant");
+    lua_setfield(L, -3, "options");
     lua_setfield(L, -2, "tenants");
     rc = script_run(L, step->script, "run", error);
     bind_close(L, step);

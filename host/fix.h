@@ -19,8 +19,8 @@ struct fix {
 /* The rows of tenants_query, in a transaction that only reads. Owned: PQclear. Null on failure. */
 PGresult *fix_tenants(struct run *run, const struct script *script, struct error *error);
 
-/* [-2, +0] Runs the script for the tenants, a list of rows with their id, below an event function or nil at the top: that
-   is called with {tenant, outcome, rows, seconds, message} once a tenant's transaction is over. A failed tenant does not
+/* [-2, +0] Runs the script for the tenants, a list of rows with their id, below a table of options at the top: its
+   on_tenant is called with {tenant, outcome, rows, seconds, message} once a tenant's transaction is over. A failed tenant does not
    end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind refused. */
 int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error);
 

@@ -163,6 +163,7 @@ static const struct {
          "WITH RECURSIVE allowed(id) AS (SELECT pg_catalog.unnest(CAST($1 AS oid[]))"
          " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN allowed ON allowed.id = i.inhparent)"
          " SELECT " RAISE("CASE"
+         " WHEN pg_catalog.current_setting('track_counts') <> 'on' THEN 'track_counts is off: nothing counts what it writes'"
          " WHEN " CATALOGUE_ROWS " > CAST(pg_catalog.current_setting('dmlua.fix_catalogue') AS bigint)"
          " THEN 'DDL: it has changed the catalogue'"
          " WHEN $1 IS NOT NULL AND w.names IS NOT NULL THEN 'it has written to ' || w.names || ', which tables does not name'"

@@ -94,7 +94,7 @@ PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, str
     const char *query = from != NULL ? from : config_get(step->run->config, "tenants_query");
     PGresult *result;
     if (query == NULL) {
-        error_set(error, ERROR_USAGE, "tenants.each needs the list of tenants: no tenants_query is set");
+        error_set(error, ERROR_USAGE, "nothing lists the tenants: no tenants_query is set");
         error_text(&error->hint, "set tenants_query (and tenants_service, if it is another service's database)");
         return NULL;
     }
@@ -146,9 +146,10 @@ static const char passes_policies[] =
     " pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')"
     " FROM pg_catalog.pg_roles r WHERE r.rolname = coalesce(CAST($1 AS name), current_user)";
 
-static int refuse_role(const char *role, const char *what, const char *hint, struct error *error)
+static int refuse_role(const struct run *run, const char *role, const char *what, const char *hint, struct error *error)
 {
-    error_set(error, ERROR_REFUSED, "TenantIsolationError: tenants.each would run as role %s, %s", role, what);
+    error_set(error, ERROR_REFUSED, "TenantIsolationError: %s would run as role %s, %s",
+              strcmp(run->kind, "run") == 0 ? "the fix" : "tenants.each", role, what);
     error_text(&error->hint, hint, role);
     return -1;
 }
@@ -157,7 +158,7 @@ static int refuse_role(const char *role, const char *what, const char *hint, str
 static int settle_unconfined(struct run *run, struct error *error)
 {
     if (strcmp(config_environment(run->config), "development") != 0)
-        return refuse_role(run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
+        return refuse_role(run, run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
                            "set tenant_role (or app_role) to a role that the policies hold; %s stays the migrator", error);
     report_log(REPORT_WARN, "dmlua.tenants", "role %s passes row security and no tenant_role is set: callbacks run unconfined",
                run->ledger->user);
@@ -169,15 +170,15 @@ static int judge_role(struct run *run, const char *role, const PGresult *result,
 {
     bool passes, member;
     if (PQntuples(result) == 0)
-        return refuse_role(role, "which does not exist", "CREATE ROLE %s NOLOGIN, and GRANT it to the migrator", error);
+        return refuse_role(run, role, "which does not exist", "CREATE ROLE %s NOLOGIN, and GRANT it to the migrator", error);
     passes = *PQgetvalue(result, 0, 0) == 't';
     member = *PQgetvalue(result, 0, 1) == 't';
     if (role == NULL)
         return passes ? settle_unconfined(run, error) : 0;
     if (!member)
-        return refuse_role(role, "of which the migrator is no member", "GRANT %s TO the migrator", error);
+        return refuse_role(run, role, "of which the migrator is no member", "GRANT %s TO the migrator", error);
     if (passes)
-        return refuse_role(role, "which passes row security: nothing would hold a tenant's statements",
+        return refuse_role(run, role, "which passes row security: nothing would hold a tenant's statements",
                            "ALTER ROLE %s NOSUPERUSER NOBYPASSRLS, and let it own no tenant table that is not FORCE'd", error);
     return 0;
 }

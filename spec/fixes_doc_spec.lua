@@ -7,8 +7,9 @@ local text = helper.read(helper.root .. "/doc/fixes.md")
 local schema = [[
   CREATE TABLE tenants (id text PRIMARY KEY);
   INSERT INTO tenants VALUES ('acme'), ('globex'), ('initech');
-  CREATE TABLE customers (tenant_id text NOT NULL, status text NOT NULL);
-  INSERT INTO customers SELECT tenant, 'pending' FROM
+  CREATE TABLE customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id text NOT NULL, status text NOT NULL);
+  INSERT INTO customers (tenant_id, status) SELECT tenant, 'pending' FROM
     unnest(ARRAY['acme', 'acme', 'globex', 'initech', 'initech', 'initech', 'initech']) AS tenant;
   ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
   ALTER TABLE customers FORCE ROW LEVEL SECURITY;
@@ -39,6 +40,6 @@ describe("doc/fixes.md", function()
       end
       helper.write(folder .. "/fixes/activate_pending.lua", text:match "\n```lua\n(.-)```")
     end
-    assert.are.equal(7, count)
+    assert.are.equal(8, count)
   end)
 end)

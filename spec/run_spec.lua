@@ -250,6 +250,33 @@ end]]))
     says(result, "23505")
   end)
 
+  it("--show prints the first rows that are changed, added and removed, before and after", function()
+    local _, folder = project((fix([[
+      op.execute("UPDATE customers SET status = 'active' WHERE id = 1")
+      op.execute("DELETE FROM customers WHERE id = 2")
+      op.execute("INSERT INTO customers VALUES (9, :t, 'added')", { t = tenant.id })]])))
+    local result = succeeds(folder, "activate --all-tenants --dry-run --show 4")
+    assert.are.equal([[
+acme customers (acme,1): {"status":"new"} -> {"status":"active"}
+acme customers (acme,2): {"id":2,"tenant_id":"acme","status":"new"} -> none
+acme customers (acme,9): none -> {"id":9,"tenant_id":"acme","status":"added"}
+globex customers (globex,1): {"status":"new"} -> {"status":"active"}
+]], result.out)
+    local line = succeeds(folder, "activate --tenant acme --show 1 --json").out:match "[^\n]+"
+    assert.are.same({ tenant = "acme", table = "customers", key = "(acme,1)", before = { status = "new" },
+      after = { status = "active" } }, cjson.decode(line))
+  end)
+
+  it("--show shows nothing of a tenant that was taken back, and passes over a table without a primary key", function()
+    local _, folder = project((fix([[op.execute("UPDATE customers SET status = 'active'")
+      op.execute("UPDATE invoices SET paid = true")]]):gsub('"customers"', '"customers", "invoices"')))
+    local result = run(folder, "activate --tenant acme --show 4")
+    assert.are.equal(3, result.code) -- four rows
+    assert.are.equal("", result.out)
+    says(result, "--show: invoices has no primary key")
+    assert.are.equal(2, run(folder, "activate --tenant acme --show 0").code)
+  end)
+
   it("asks in production, and is exit 3 where nobody can be asked; --yes says that it is meant", function()
     local db, folder = project(fix(set_active), { environment = "production" })
     local result = run(folder, "activate --tenant acme")
@@ -290,6 +317,22 @@ end]]))
       assert.are.equal("nobody", who_has(db, "new"))
     end)
   end
+
+  it("is refused as a role that passes row security; in development the ledger says unconfined", function()
+    local db, folder = project(fix(set_active .. [[ op.execute("UPDATE customers SET status = 'x' WHERE id = 0")]]))
+    local text = helper.read(folder .. "/dmlua.ini"):gsub("app_role = app\n", ""):gsub("owner@", "bypass@")
+    helper.write(folder .. "/dmlua.ini", text)
+    helper.execute(db, "GRANT ALL ON ALL TABLES IN SCHEMA public TO bypass; GRANT CREATE ON SCHEMA public TO bypass")
+    local result = run(folder, "activate --tenant acme --env staging")
+    assert.are.equal(3, result.code)
+    says(result, "TenantIsolationError: the fix would run as role bypass")
+    assert.are.equal("nobody", who_has(db, "active"))
+    assert.are.equal(3, run(folder, "activate --tenant acme").code) -- nine rows: nothing holds it to its tenant
+    helper.write(folder .. "/fixes/activate.lua", fix [[
+      op.execute("UPDATE customers SET status = 'active' WHERE tenant_id = :t", { t = tenant.id })]])
+    succeeds(folder, "activate --tenant acme")
+    assert.are.equal("unconfined", helper.value(db, "SELECT note FROM dmlua_ledger WHERE outcome = 'done'"))
+  end)
 
   it("--new writes a fix that runs as it is, and writes over nothing", function()
     local _, folder = project(fix(set_active))

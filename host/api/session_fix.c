@@ -51,13 +51,19 @@ static const char done_text[] =
     " WHERE p.version_table = {t} AND p.what = $2 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done'))"
     " ORDER BY l.tenant, l.sha256 = $2, l.id DESC";
 
-/* The tables that the header names, by the oid of each. */
+/* The tables that the header names: the oid of each, its quoted name, and the columns of its primary key. */
 static const char tables_text[] =
-    "SELECT name, CAST(CAST(pg_catalog.to_regclass(name) AS oid) AS text) AS oid"
-    " FROM pg_catalog.unnest(CAST($1 AS text[])) AS name";
+    "SELECT n.name, CAST(c.oid AS text) AS oid, pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
+    " (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.place)"
+    " FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place),"
+    " pg_catalog.pg_attribute a WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
+    " AND a.attnum = k.number) AS key"
+    " FROM pg_catalog.unnest(CAST($1 AS text[])) AS n(name)"
+    " LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)"
+    " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace";
 
-/* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…}, tables = {{name, oid}…}}; `tables`
-   is an array's text. Reads only. */
+/* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…}, tables = {{name, oid, quoted, key}…}};
+   `tables` is an array's text. Reads only. */
 int session_fix_state(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -92,7 +98,7 @@ static const char *push_text(lua_State *L, int index, const char *name)
 enum { MAX_FAILURES = 10 };
 
 /* fix_run(fix, tenants, options): runs it for each row of the list; options: tables (oids, an array's text), max_rows,
-   again, dry_run, on_tenant, no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
+   again, dry_run, on_tenant, show (lua/dmlua/fix_show.lua), no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
 int session_fix_run(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -111,7 +117,7 @@ int session_fix_run(lua_State *L)
     fix.max_rows = push_text(L, 4, "max_rows");
     work = push_run(L, session, 4);
     lua_pushvalue(L, 3);
-    lua_getfield(L, 4, "on_tenant");
+    lua_pushvalue(L, 4);
     if (fix_run(L, &work->run, script, &fix, &error) != 0)
         return state_raise(L, &error);
     lua_pushstring(L, work->run.id);

@@ -185,7 +185,8 @@ end
 -- What stands for op and its like while a header is read: it may be kept in a local, not used. A module of lib/ that
 -- registers operations may be required at the top all the same: they are registered when the step runs.
 local function placeholder(name)
-  local text = name .. " is there inside upgrade() and downgrade() only: the top level is run whenever the file is read"
+  local text = name .. " is there inside upgrade(), downgrade() and run() only: the top level is run whenever the file "
+    .. "is read"
   local function fail() error(text, 2) end
   local function index(_, key)
     if name == "op" and (key == "register_operation" or key == "implementation_for") then return function() end end

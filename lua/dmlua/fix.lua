@@ -96,11 +96,14 @@ end
 -- of the script, `bind` is its bind table.
 function M.driver(env, bind)
   return function()
+    local show = bind.options.show
     bind:fix(function(tenant)
       ask(env, "check", tenant)
+      if show then show:before(bind) end
       rawget(env, "run")(tenant)
+      if show then show:after(bind) end
       ask(env, "verify", tenant)
-    end, bind.tenants, bind.on_tenant)
+    end, bind.tenants, bind.options.on_tenant)
   end
 end
 

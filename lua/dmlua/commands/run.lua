@@ -11,17 +11,24 @@ local function later(name)
   return function() errors.usage("%s is not there yet", name) end
 end
 
+local function count(text)
+  local value = math.tointeger(tonumber(text))
+  if value and value > 0 then return value end
+  return nil, ("--show takes a number above 0, not '%s'"):format(text)
+end
+
 local function arguments(parser)
   parser:argument "script":args "?":argname "SCRIPT":description "a file, or the name of one in fixes/"
   parser:option "--tenant":argname "ID":count "*":description "a tenant to run it for; may be repeated"
   parser:flag "--all-tenants":description "run it for every tenant"
   parser:flag "--again":description "also for tenants for whom this very file has run already"
   parser:flag "--dry-run":description "run everything and roll it back; takes real locks"
+  parser:option "--show":argname "N":convert(count)
+    :description "print the first N rows that it changes, before and after"
   parser:flag "--yes":description "do not ask, in production"
   moving.lock_arguments(parser)
   parser:option "--new":argname "NAME":description "write the file of a new fix into fixes/ instead"
   parser:option "-m --message":argname "MESSAGE":description "what the new fix is for"
-  parser:option "--show":hidden(true):args(1):action(later "--show")
   parser:flag "--undo-log":hidden(true):action(later "--undo-log")
 end
 
@@ -123,8 +130,9 @@ local function confirm(context, fix, list)
 end
 
 -- What is said of each tenant, and counted.
-local function listener(options, counts)
+local function listener(options, counts, show)
   return function(it)
+    if show and it.outcome ~= "failed" then show:print(it.tenant, options.json) end
     if it.outcome ~= "failed" then
       counts.done, counts.rows = counts.done + 1, counts.rows + it.rows
       if not options.json then line("%s: %s, %d row%s", it.tenant, it.outcome, it.rows, it.rows == 1 and "" or "s") end
@@ -150,8 +158,17 @@ local function report(options, fix, counts, skipped, run)
   end
 end
 
-local function engine_options(options, header, oids, listen)
-  return { tables = oids, max_rows = header.max_rows and tostring(header.max_rows), again = options.again,
+-- The rows that --show asks for, of the tables that the header names.
+local function shown_rows(options, header, tables)
+  if not options.show then return nil end
+  if not header.tables then
+    errors.usage "--show compares the tables that the header names; this one names none: tables = { … }"
+  end
+  return require("dmlua.fix_show").new(options.show, tables, function(text) line("%s", text) end)
+end
+
+local function engine_options(options, header, oids, show, listen)
+  return { show = show, tables = oids, max_rows = header.max_rows and tostring(header.max_rows), again = options.again,
     dry_run = options.dry_run, on_tenant = listen, lock_wait = options.lock_wait, no_wait = options.no_wait,
     reason = options.reason, x = options.x }
 end
@@ -171,12 +188,14 @@ local function run(context)
   local rows = chosen(options, session:fix_tenants(fix.script))
   local state = session:fix_state(fix.script, params.encode(fix.header.tables or {}))
   local oids = allowed(fix.header, state.tables)
+  local show = shown_rows(options, fix.header, state.tables)
   local list, skipped = without_done(fix, rows, state.done, options.again or options.dry_run)
   local counts, id = { done = 0, rows = 0 }, nil
   if #list > 0 then
     confirm(context, fix, list)
     if options.dry_run then line "dry run: everything runs here, takes real locks and is rolled back" end
-    id = session:fix_run(fix.script, list, engine_options(options, fix.header, oids, listener(options, counts)))
+    id = session:fix_run(fix.script, list,
+      engine_options(options, fix.header, oids, show, listener(options, counts, show)))
   end
   report(options, fix, counts, skipped, id)
   return 0
