@@ -100,6 +100,8 @@ void step_fail(struct run *run, struct step *step, struct error *error)
     }
     error_clear(&earlier);
     failed = find_failed(run, step, error);
+    if (failed == NULL) /* every step is committed: the failure is not theirs, and says itself what it is */
+        return;
     if (failed != step)
         forget_place(failed, error);
     if (!run->single) /* else all of the run is taken back */

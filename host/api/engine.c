@@ -2,6 +2,7 @@
 #include <libpq-fe.h>
 #include <pg_query.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "host/api/api.h"
 #include "host/api/machine.h"
@@ -33,6 +34,8 @@ static int engine_report(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "json");
     report_options.json = lua_toboolean(L, -1);
+    if (report_options.json)
+        setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* who reads the steps wants each when it is done */
     lua_getfield(L, 1, "quiet");
     report_options.quiet = lua_toboolean(L, -1);
     lua_getfield(L, 1, "verbose");
