@@ -289,6 +289,11 @@ describe("on a server", function()
       assert.equal("0", value "SELECT count(*) FROM dmlua_progress")
     end)
 
+    it("change_type_online asks for it where a foreign key leads to such a table", function()
+      helper.execute(database, "SET ROLE owner; CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parents)")
+      fails(3, "does not see all rows of parents", [[op.change_type_online("child", "p", sa.BigInteger)]])
+    end)
+
     it("what does not, does its work as the owner", function()
       succeeds [[op.add_check_online("c", "t", "a > 0")
         op.add_not_null_online("t", "a")

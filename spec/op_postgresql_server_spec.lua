@@ -285,6 +285,21 @@ describe("validate_constraint", function()
   end)
 end)
 
+describe("detach_partition", function()
+  it("detaches concurrently, outside the transaction", function()
+    local own = helper.database()
+    helper.execute(own, [[SET ROLE owner; CREATE TABLE parted (id int) PARTITION BY LIST (id);
+      CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1)]])
+    local folder = helper.project { database = own, versions = { { revision = "abcd", upgrade = [[
+      op.get_context():autocommit_block(function()
+        op.detach_partition("parted", "parted_1", { concurrently = true })
+      end)]] } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.equal("", result.code == 0 and "" or result.err)
+    assert.equal("0", helper.value(own, "SELECT count(*) FROM pg_inherits"))
+  end)
+end)
+
 describe("the lock that a directive takes, as doc/postgresql.md says:", function()
   local strengths = { "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock", "ShareLock",
     "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock" }

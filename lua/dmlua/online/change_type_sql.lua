@@ -73,6 +73,18 @@ BEGIN
       HINT = 'Drop them before, and make them again behind it.';
   END IF;
 
+  SELECT string_agg(r.oid::regclass::text, ', ') INTO blocking FROM ({dependents}) AS d
+  JOIN pg_catalog.pg_constraint c ON d.kind = 'foreign_key' AND c.oid = d.objid
+  JOIN pg_catalog.pg_class r ON r.oid = c.confrelid AND r.relrowsecurity AND r.relforcerowsecurity
+  WHERE NOT (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user);
+  IF blocking IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD006',
+      MESSAGE = format('TenantIsolationError: role %s does not see all rows of %s', current_user, blocking),
+      DETAIL = json_build_object('table', blocking, 'checks', ARRAY['online'])::text,
+      HINT = format('A foreign key of %s leads there. Run it as a role that has BYPASSRLS (ALTER ROLE %I BYPASSRLS, by '
+        'a superuser).', target, current_user);
+  END IF;
+
   -- what a run that was given up has left
   PERFORM set_config('client_min_messages', 'warning', true);
   EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', {trigger}, target);
