@@ -151,7 +151,9 @@ const char *config_get(const struct config *config, const char *key)
     const struct setting *setting = setting_of(config, key);
     if (setting == NULL)
         return hook_value(config, key);
-    return setting->value != NULL && *setting->value != '\0' ? setting->value : NULL;
+    if (setting->value != NULL && *setting->value != '\0')
+        return setting->value;
+    return keys[setting - config->settings].initial; /* an empty value is none */
 }
 
 bool config_flag(const struct config *config, const char *key)

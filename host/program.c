@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,16 +13,18 @@
 static const int ours[] = {SIGINT, SIGQUIT};
 enum { OURS = sizeof ours / sizeof *ours };
 
-/* In the child. Never returns: what goes wrong is told through the pipe. */
+/* In the child. Never returns: what goes wrong is told through the pipe, as an errno; of the folder, below zero. */
 static void become(const char *const *argv, const char *folder, enum program_kind kind, int failure)
 {
     int input = kind == PROGRAM_HOOK ? open("/dev/null", O_RDONLY | O_CLOEXEC) : STDIN_FILENO, code;
+    bool entered;
     ssize_t written;
     signal_default();
-    if (input >= 0 && (input == STDIN_FILENO || dup2(input, STDIN_FILENO) >= 0) &&
-        (kind == PROGRAM_DIALOGUE || dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) && (folder == NULL || chdir(folder) == 0))
+    entered = folder == NULL || chdir(folder) == 0;
+    if (entered && input >= 0 && (input == STDIN_FILENO || dup2(input, STDIN_FILENO) >= 0) &&
+        (kind == PROGRAM_DIALOGUE || dup2(STDERR_FILENO, STDOUT_FILENO) >= 0))
         execvp(argv[0], (char *const *)argv);
-    code = errno;
+    code = entered ? errno : -errno;
     written = write(failure, &code, sizeof code);
     (void)written;
     _exit(127);
@@ -77,6 +80,9 @@ int program_run(const char *const *argv, const char *folder, enum program_kind k
     restore_ours(saved);
     if (failure == 0)
         return code;
-    error_set(error, ERROR_USAGE, "cannot run %s: %s", argv[0], strerror(failure));
+    if (failure < 0)
+        error_set(error, ERROR_USAGE, "cannot run %s in the folder %s: %s", argv[0], folder, strerror(-failure));
+    else
+        error_set(error, ERROR_USAGE, "cannot run %s: %s", argv[0], strerror(failure));
     return -1;
 }

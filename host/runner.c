@@ -68,7 +68,7 @@ static int check_width(const struct run *run, const struct graph_plan *plan, str
     size_t width;
     if (id == NULL || character_count(id) <= ALEMBIC_WIDTH)
         return 0;
-    if (version_table_width(ledger, &width, error) != 0)
+    if (version_table_width(ledger, &width, error) < 0)
         return -1;
     if (width == 0 || character_count(id) <= width)
         return 0;

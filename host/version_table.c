@@ -7,15 +7,17 @@
 int version_table_width(struct ledger *ledger, size_t *width, struct error *error)
 {
     static const char text[] =
-        "SELECT atttypmod - 4 FROM pg_catalog.pg_attribute WHERE attname = 'version_num' AND atttypmod > 4"
+        "SELECT greatest(atttypmod - 4, 0) FROM pg_catalog.pg_attribute WHERE attname = 'version_num'"
         " AND attrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', CAST($1 AS text), CAST($2 AS text)))";
     const char *values[2] = {ledger->schema, ledger->table};
     PGresult *result = ledger_query(ledger, text, 2, values, error);
+    int found;
     if (result == NULL)
         return -1;
-    *width = PQntuples(result) > 0 ? strtoul(PQgetvalue(result, 0, 0), NULL, 10) : 0;
+    found = PQntuples(result) > 0;
+    *width = found ? strtoul(PQgetvalue(result, 0, 0), NULL, 10) : 0;
     PQclear(result);
-    return 0;
+    return found;
 }
 
 /* PostgreSQL rewrites no table for a longer varchar. */
@@ -37,6 +39,7 @@ static int widen(struct ledger *ledger, struct version_table *table, struct erro
 int version_table_ensure(struct run *run, bool wide, struct version_table *table, struct error *error)
 {
     struct ledger *ledger = run->ledger;
+    int found;
     *table = (struct version_table){0};
     ledger_guard(ledger);
     if (runner_lock(run, error) != 0 || ledger_look(ledger, error) != 0)
@@ -44,7 +47,13 @@ int version_table_ensure(struct run *run, bool wide, struct version_table *table
     table->made = !ledger->has_version;
     if (table->made && ledger_create_version(ledger, error) != 0)
         return -1;
-    if (version_table_width(ledger, &table->width, error) != 0)
+    found = version_table_width(ledger, &table->width, error);
+    if (found == 0) {
+        error_set(error, ERROR_USAGE, "%s.%s has no column version_num: it is no version table", ledger->schema,
+                  ledger->table);
+        error_text(&error->hint, "correct version_table or version_table_schema");
+    }
+    if (found <= 0)
         return -1;
     return wide ? widen(ledger, table, error) : 0;
 }

@@ -6,7 +6,7 @@
 
 #include "host/run.h"
 
-/* How many characters its column holds; 0: any number. */
+/* How many characters its column holds; 0: any number. Returns whether there is such a column, or -1. */
 int version_table_width(struct ledger *ledger, size_t *width, struct error *error);
 
 struct version_table {

@@ -72,6 +72,18 @@ describe("ensure_version", function()
     assert.equal("meta", helper.value(database, "SELECT relnamespace::regnamespace FROM pg_class WHERE relname = 'v'"))
   end)
 
+  it("takes an empty version_table for none", function()
+    folder = helper.project { database = database, settings = { version_table = "" } }
+    assert.matches("version table public.alembic_version: made", dmlua("ensure_version").err, 1, true)
+  end)
+
+  it("refuses a table that is no version table", function()
+    helper.execute(database, "CREATE TABLE alembic_version (x integer)")
+    local result = dmlua "ensure_version --widen"
+    assert.equal(2, result.code)
+    assert.matches("public.alembic_version has no column version_num: it is no version table", result.err, 1, true)
+  end)
+
   it("waits for another runner as long as it is told", function()
     dmlua "ensure_version"
     local held = helper.connect(database.url)

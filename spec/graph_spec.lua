@@ -73,6 +73,13 @@ describe("A graph is refused", function()
     local problem = refusal(tree, { { "abc123" }, { "def456", "acb123" } })
     assert_names(problem, "Revision acb123 referenced from def456 (versions/def456.lua) is not present")
     assert_hints(problem, "did you mean 'abc123' (make abc123)?")
+    assert_hints(refusal(tree, { { "abc123", message = "" }, { "def456", "acb123" } }), "did you mean 'abc123'?")
+  end)
+
+  it("with a label for a parent, naming the revision that has it", function()
+    local problem = refusal(tree, { { "abc123", labels = "web" }, { "def456", "web" } })
+    assert_names(problem, "Revision web referenced from def456 (versions/def456.lua) is not present")
+    assert_hints(problem, "'web' is a label of abc123, and down_revision takes identifiers.")
   end)
 
   it("with several missing parents, naming each", function()
@@ -406,6 +413,18 @@ describe("A stamp", function()
   it("takes no steps relative to where the database is", function()
     assert_names(refusal(forked().plan, forked(), "stamp", "+1", { "rev_a1" }),
       "Can't locate revision identified by '+1'")
+  end)
+
+  it("takes steps relative to a revision, as show and merge do", function()
+    for target, id in pairs {
+      ["rev_a3-1"] = "rev_a2", ["rev_b1+1"] = "rev_b2", ["shop@rev_a1+2"] = "rev_b1", ["web@head-2"] = "rev_a1",
+      ["base+1"] = "rev_a1",
+    } do
+      assert.are.same({ id }, forked():plan("stamp", target, {}).heads, target)
+      assert.are.same({ id }, forked():resolve(target), target)
+    end
+    assert_names(refusal(forked().resolve, forked(), "rev_a2+1"), "Ambiguous walk")
+    assert_names(refusal(forked().resolve, forked(), "rev_a2-2"), "Walked too far")
   end)
 
   it("at several heads is refused in words of its own", function()

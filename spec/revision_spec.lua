@@ -54,6 +54,18 @@ describe("the name of a new file", function()
   end)
 end)
 
+describe("a new file", function()
+  it("is not written where it would be hidden from the tree", function()
+    local folder = project { recursive_version_locations = "true" }
+    refused(helper.dmlua("revision -m x --rev-id .n --head b", { cwd = folder }),
+      "FAILED: the name .n_x.lua would be hidden")
+    for _, pattern in ipairs { ".%%(rev)s", "#%%(rev)s", "sub/.%%(rev)s", ".sub/%%(rev)s" } do
+      folder = project { recursive_version_locations = "true", file_template = pattern }
+      refused(revise(folder), "would be hidden: no file that begins with '.' or '#' is read")
+    end
+  end)
+end)
+
 describe("the date of a new file", function()
   local function date(settings, env)
     local folder = project(settings)
@@ -136,6 +148,11 @@ describe("a post-write hook", function()
     assert.is_truthy(helper.read(folder .. "/versions/n_message.lua"))
     refused(revise(project({}, hook "one.executable = no-such-program\n")),
       "FAILED: cannot run no-such-program: No such file or directory")
+  end)
+
+  it("in a folder that is not there is told from a program that is not there", function()
+    local folder = project({}, hook "one.executable = true\none.cwd = gone\n")
+    refused(revise(folder), ("FAILED: cannot run true in the folder %s/gone: No such file or directory"):format(folder))
   end)
 
   it("that Ctrl-C ends is exit 130", function()

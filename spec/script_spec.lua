@@ -183,6 +183,8 @@ Path: versions/a.lua
   it("with a value of another type is refused", function()
     refuses("revision = 12", "revision is a number; it must be a string", 1)
     refuses("revision = { 'a' }", "revision is a table; it must be a string", 1)
+    assert.matches('hint: write revision = "12"', heads({ ["a.lua"] = "revision = 12" }).err, 1, true)
+    assert.is_nil(heads({ ["a.lua"] = "revision = {}" }).err:find("hint:", 1, true))
     for _, field in ipairs { "down_revision", "branch_labels", "depends_on" } do
       for value, problem in pairs {
         ["7"] = " is a number; it must be nil, a string or a list",

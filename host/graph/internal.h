@@ -185,6 +185,10 @@ void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_
 
 /* target.c */
 int fail_relative(const struct identifier *id, struct graph_error *error);
+/* Adds what a target names where no database says where +N and -N begin: any identifier but these. `shown` is for
+   errors, null those of stamp. */
+int target_given(const struct graph *graph, const char *target, const char *shown, struct set *targets,
+                 struct graph_error *error);
 int target_upgrade(const struct graph *graph, const char *target, const struct set *rows, bool stop_at_end,
                    struct set *targets, struct graph_error *error);
 /* Fills the revision to go down to, and the name of the branch to stay on (left empty for none). */

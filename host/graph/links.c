@@ -78,6 +78,7 @@ struct faults {
 static void add_missing(const struct graph *graph, uint32_t n, const char *wanted, struct faults *faults)
 {
     const struct replaced *replaced = replaced_find(graph, wanted);
+    const struct name *label = name_find(graph, wanted);
     text_add(&faults->missing, "%sRevision %s referenced from ", faults->missing.length > 0 ? "\n" : "",
              wanted);
     node_show(graph, n, &faults->missing);
@@ -86,8 +87,12 @@ static void add_missing(const struct graph *graph, uint32_t n, const char *wante
         text_add(&faults->missing, ": it is one of those that ");
         node_show(graph, replaced->node, &faults->missing);
         text_add(&faults->missing, " replaces, and not the only head of them");
-    } else if (faults->suggestions.length == 0)
+    } else if (faults->suggestions.length == 0 && label != NULL) {
+        text_add(&faults->suggestions, "'%s' is a label of %s, and down_revision takes identifiers.", wanted,
+                 graph->nodes[label->node].id);
+    } else if (faults->suggestions.length == 0) {
         name_suggest(graph, wanted, &faults->suggestions);
+    }
 }
 
 static void add_loop(const struct graph *graph, uint32_t n, struct loops *loops)

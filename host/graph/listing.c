@@ -160,7 +160,7 @@ int graph_resolve(const struct graph *graph, const char *text, const char *const
     else if (id.symbol == NULL && id.steps < 0)
         result = resolve_back(graph, &id, &set, error);
     else
-        result = resolve_all(graph, text, text, &set, error);
+        result = target_given(graph, text, text, &set, error);
     identifier_free(&id);
     set_list(&set, list);
     if (result != 0)

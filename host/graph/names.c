@@ -136,7 +136,7 @@ void name_suggest(const struct graph *graph, const char *wanted, struct text *te
     for (i = 0; i < count; i++) {
         const char *message = graph->nodes[best[i]->node].message;
         text_add(text, "%s'%s'", i == 0 ? "did you mean " : i + 1 < count ? ", " : " or ", best[i]->text);
-        if (message != NULL && !best[i]->label)
+        if (message != NULL && *message != '\0' && !best[i]->label)
             text_add(text, " (%s)", message);
     }
     if (count > 0)

@@ -69,7 +69,7 @@ static int add_target(const struct graph *graph, const char *target, const struc
     struct set tests;
     int result;
     set_open(&tests, graph);
-    result = resolve_all(graph, target, NULL, &tests, error);
+    result = target_given(graph, target, NULL, &tests, error);
     if (result == 0)
         set_copy(&stamp->destinations, &tests);
     if (result == 0)

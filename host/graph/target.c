@@ -134,6 +134,20 @@ int target_upgrade(const struct graph *graph, const char *target, const struct s
     return result;
 }
 
+int target_given(const struct graph *graph, const char *target, const char *shown, struct set *targets,
+                 struct graph_error *error)
+{
+    struct identifier id;
+    int result;
+    identifier_parse(&id, graph, target);
+    if (id.relative != NULL && id.symbol != NULL)
+        result = target_relative(graph, &id, target, NULL, false, targets, error);
+    else
+        result = resolve_all(graph, target, shown, targets, error);
+    identifier_free(&id);
+    return result;
+}
+
 static int fail_row_on(const struct identifier *id, size_t found, struct graph_error *error)
 {
     if (found == 0) {

@@ -95,18 +95,26 @@ local function draw(lines, rows, own, it, options, pause)
   end
 end
 
---- The lines of the picture. `list`: what graph:describe says of each revision, newest first. `options`: width (nil:
---- any), colour (true: with the terminal's colours), current (nil, or the set of the database's revisions), block (nil,
---- or from such a record to the text that is to stand in place of one line).
-function M.lines(list, options)
+--- Draws the picture; `write` gets the lines of one revision after the other. `list`: what graph:describe says of each,
+--- newest first. `options`: width (nil: any), colour (true: with the terminal's colours), current (nil, or the set of
+--- the database's revisions), block (nil, or from such a record to the text that is to stand in place of one line).
+function M.draw(list, options, write)
   options = { width = options.width or math.huge, colour = options.colour, current = options.current or {},
     block = options.block }
-  local parents, lines, state = drawn_parents(list), {}, lanes.new()
+  local parents, state = drawn_parents(list), lanes.new()
   for _, it in ipairs(list) do
+    local lines = {}
     local rows, own = lanes.rows(state, it.revision, parents[it.revision])
     draw(lines, rows, own, it, options, lanes.pause(state))
+    write(lines)
   end
-  return lines
+end
+
+--- The lines of the whole picture.
+function M.lines(list, options)
+  local all = {}
+  M.draw(list, options, function(lines) table.move(lines, 1, #lines, #all + 1, all) end)
+  return all
 end
 
 return M

@@ -59,12 +59,17 @@ local function check_list(file, field, list)
   end
 end
 
+-- What a number should have been.
+local function quoted_hint(field, value)
+  return type(value) == "number" and ('write %s = "%s"'):format(field, value) or nil
+end
+
 -- nil, a string or a list of strings, as a list.
 local function read_list(file, field, value)
   if value == nil then return {} end
   local list = type(value) == "string" and { value } or value
   if type(list) ~= "table" then
-    fail(file.path, line_of(file.text, field), ("write %s = \"%s\""):format(field, tostring(value)),
+    fail(file.path, line_of(file.text, field), quoted_hint(field, value),
       "%s is a %s; it must be nil, a string or a list of strings", field, type(value))
   end
   check_list(file, field, list)
@@ -129,7 +134,7 @@ local function read_revision(file)
       "Could not determine revision id from filename %s. Be sure the 'revision' variable is declared inside the "
         .. "script.", file.path:match("[^/]*$"))
   elseif type(revision) ~= "string" then
-    fail(file.path, line_of(file.text, "revision"), ('write revision = "%s"'):format(tostring(revision)),
+    fail(file.path, line_of(file.text, "revision"), quoted_hint("revision", revision),
       "revision is a %s; it must be a string", type(revision))
   end
   check_name(file, "revision", revision)

@@ -24,7 +24,9 @@ end
 function M.block(tree, it, current)
   local script = tree:find(it.revision)
   it.doc = script and script.doc
-  return revision_lines.block(it, current)
+  local text = revision_lines.block(it, current)
+  it.doc = nil
+  return text
 end
 
 --- Writes revisions: lines of `line(it, current)`, blocks with -v, or a JSON document with the list under `name`.
@@ -36,7 +38,7 @@ function M.write(context, ids, line, name, marked)
     local it = graph:describe(id)
     local current = marked and marked[id] or nil
     if options.json then
-      list[i] = M.object(it, marked and marked[id] or marked and false)
+      list[i] = output.encoded(M.object(it, marked and marked[id] or marked and false))
     else
       output.line(options.verbose and M.block(tree, it, current) or line(it, current))
     end

@@ -152,6 +152,9 @@ local function place(context, new, name)
     errors.usage("file_template: the name %s has a folder in it, which nothing reads without "
       .. "recursive_version_locations = true", name)
   end
+  if name:find "^%.[^./]" or name:find "/%.[^./]" or name:match("[^/]*$"):find "^#" then
+    errors.usage("the name %s would be hidden: no file that begins with '.' or '#' is read", name)
+  end
   local path = folder .. "/" .. name
   if not lies_in(normal(path), folder) then
     errors.usage("file_template: %s does not lie in %s", name, shown(folder))

@@ -5,7 +5,7 @@ local shown = require "dmlua.shown"
 
 local M = {}
 
-local object = {}
+local object, encoded = {}, {}
 
 --- An object of key, value, key, value, …; a nil value is null.
 function M.object(...)
@@ -62,12 +62,18 @@ function encode(value)
   if value == nil then return "null" end
   if type(value) == "string" then return encode_string(value) end
   if type(value) ~= "table" then return tostring(value) end
+  if getmetatable(value) == encoded then return value[1] end
   if getmetatable(value) == object then return encode_object(value) end
   return (#value == 0 and next(value) ~= nil) and encode_map(value) or encode_list(value)
 end
 
 --- The JSON text of a value: nil, boolean, number, string, list, an object of M.object, or a table of named values.
 M.encode = encode
+
+--- The same value as JSON already, which takes a tenth of the memory: for the items of long lists.
+function M.encoded(value)
+  return setmetatable({ encode(value) }, encoded)
+end
 
 --- Writes one line of text; a block of several lines is one too.
 function M.line(text)

@@ -21,7 +21,7 @@ end
 
 local function paths_of(context)
   local name, tree = context.options.revision, context.tree()
-  local rows = name:find "current" and context.session():current().rows or nil
+  local rows = name == "current" and context.session():current().rows or nil
   local paths = {}
   for i, id in ipairs(tree:graph():resolve(name, rows)) do paths[i] = tree:find(id).path end
   if #paths == 0 and name == "current" then errors.usage "No current revisions" end

@@ -71,10 +71,10 @@ local function draw(context, picture, ids, current)
     return 0
   end
   local function block(it) return listing.block(tree, it, current and current[it.revision]) end
-  output.painted(drawing.lines(list, {
+  drawing.draw(list, {
     current = current, width = terminal.width(), colour = terminal.colours(options),
     block = options.verbose and block or nil,
-  }))
+  }, output.painted)
   return 0
 end
 

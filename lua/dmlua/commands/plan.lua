@@ -45,7 +45,7 @@ local function write_json(options, graph, plan)
   local steps = {}
   for _, step in ipairs(plan.steps) do
     -- A stamp runs no revision: what it does is told by the heads.
-    if step.direction ~= "stamp" then steps[#steps + 1] = step_object(graph, step) end
+    if step.direction ~= "stamp" then steps[#steps + 1] = output.encoded(step_object(graph, step)) end
   end
   output.json(output.object("command", options.command, "target", table.concat(options.targets, " "),
     "steps", steps, "heads", plan.heads))

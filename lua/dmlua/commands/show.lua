@@ -9,7 +9,7 @@ end
 
 local function run(context)
   local name, tree = context.options.revision, context.tree()
-  local rows = name:find "current" and context.session():current().rows or nil
+  local rows = name == "current" and context.session():current().rows or nil
   local graph, json = tree:graph(), {}
   for i, id in ipairs(graph:resolve(name, rows)) do
     local it = graph:describe(id)
