@@ -156,6 +156,12 @@ const char *config_get(const struct config *config, const char *key)
     return keys[setting - config->settings].initial; /* an empty value is none */
 }
 
+bool config_says(const struct config *config, const char *key)
+{
+    const struct setting *setting = setting_of(config, key);
+    return setting != NULL && setting->origin != NULL;
+}
+
 bool config_flag(const struct config *config, const char *key)
 {
     const char *value = config_get(config, key);

@@ -37,6 +37,8 @@ const char *config_get(const struct config *config, const char *key);
 /* Why a value that the file sets cannot be had, or null. */
 const char *config_problem(const struct config *config, const char *key);
 bool config_flag(const struct config *config, const char *key);
+/* Does anything set the key? A default does not count. */
+bool config_says(const struct config *config, const char *key);
 /* A number that was checked when the file was read; 0 when unset. */
 long config_number(const struct config *config, const char *key);
 

@@ -40,9 +40,23 @@ void watch_values(const struct ledger *ledger, const struct config *config, cons
     values[5] = ledger->table;
 }
 
+/* Does the service say anything of tenants? Where nobody does, rls is only the default, and a table that is for everybody
+   is no leak. */
+static bool knows_tenants(const struct config *config)
+{
+    static const char *const keys[] = {"isolation",     "enable_rls",    "app_role",
+                                       "tenants_query", "tenant_column", "global_tables"};
+    size_t i;
+    for (i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (config_says(config, keys[i]))
+            return true;
+    return false;
+}
+
 static bool is_lenient(const struct config *config)
 {
-    return strcmp(config_environment(config), "development") == 0 || config_flag(config, "allow_unsafe_migrations");
+    return !knows_tenants(config) || strcmp(config_environment(config), "development") == 0 ||
+           config_flag(config, "allow_unsafe_migrations");
 }
 
 /* The answer in a lenient environment. */

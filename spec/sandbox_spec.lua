@@ -157,7 +157,7 @@ describe("a script", function()
   end)
 
   it("has op and its like only while it runs", function()
-    fails('op.execute("SELECT 1")', "op is there inside upgrade%(%) and downgrade%(%) only")
+    fails('op.execute("SELECT 1")', "op is there inside upgrade%(%), downgrade%(%) and run%(%) only")
     fails("tenants.each(print)", "tenants is there inside")
     passes "local op, log = op, log; columns = { sa.Column('id', sa.UUID()), null, json, postgresql }"
   end)

@@ -140,6 +140,15 @@ describe("the watch over tables", function()
     end
   end)
 
+  it("warns where the configuration says nothing of tenants: row security is only the default then", function()
+    local folder = helper.project { database = database, settings = { environment = "production" },
+      versions = { { revision = "aaaa", upgrade = [[op.execute("CREATE TABLE orders (id int)")]] } } }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.equal(0, result.code, result.err)
+    assert.matches("WARN  [dmlua.tenants] aaaa leaves tables neither tenant-isolated nor declared global", result.err,
+      1, true)
+  end)
+
   it("is not there for a service without isolation", function()
     local result = upgrade([[op.execute("CREATE TABLE orders (id int)")]], { isolation = "none" })
     assert.equal(0, result.code, result.err)
