@@ -153,6 +153,32 @@ describe("run", function()
     assert.are.equal("a1 (head)\n", helper.dmlua("current", { cwd = folder }).out)
   end)
 
+  it("tries again what a lock time-out has ended", function()
+    local db, folder = project(fix([[op.execute("SET LOCAL lock_timeout = '100ms'") ]] .. set_active))
+    local connection = helper.connect(db.postgres)
+    connection:exec("BEGIN")
+    connection:exec("SELECT FROM customers WHERE tenant_id = 'acme' FOR UPDATE")
+    local running = helper.start("run activate --tenant acme --tenant globex", { cwd = folder })
+    helper.eventually(function() return running.err():find("development", 1, true) end)
+    activity.runs(db, "UPDATE customers%")
+    helper.eventually(function()
+      return helper.value(db, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'UPDATE customers%'"
+        .. " AND datname = current_database()") == "0"
+    end)
+    connection:exec("COMMIT")
+    local result = running.wait()
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    says(result, "2 tenants done, 0 passed over, 6 rows")
+  end)
+
+  it("ends after ten failed tenants", function()
+    local db, folder = project(fix [[error("no")]])
+    helper.execute(db, "INSERT INTO tenants SELECT 'z' || g FROM generate_series(1, 20) g")
+    local result = run(folder, "activate --all-tenants")
+    assert.are.equal(6, result.code)
+    says(result, "activate failed for 10 tenants; 0 done in this run")
+  end)
+
   it("asks check(tenant) before and verify(tenant) after, and takes a tenant back that either refuses", function()
     local db, folder = project(fix(set_active, [[
 function check(tenant)
@@ -285,6 +311,28 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
     assert.are.equal("nobody", who_has(db, "active"))
     succeeds(folder, "activate --tenant acme --yes")
     assert.are.equal("acme", who_has(db, "active"))
+  end)
+
+  it("asks a person at the terminal in production, and runs for a yes alone", function()
+    local db, folder = project(fix(set_active), { environment = "production" })
+    local function answered(answer)
+      return helper.run("/usr/bin/script", { "-qec", helper.program .. " run activate --tenant acme", "/dev/null" },
+        { cwd = folder, input = answer .. "\n" })
+    end
+    local no = answered "n"
+    assert.are.equal(3, no.code, no.out)
+    assert.truthy(no.out:find("Run activate for 1 tenant in production? [y/N]", 1, true), no.out)
+    assert.are.equal("nobody", who_has(db, "active"))
+    assert.are.equal(0, answered "yes".code)
+    assert.are.equal("acme", who_has(db, "active"))
+  end)
+
+  it("is exit 4 with --no-wait while another runner is at work", function()
+    local _, folder = project(fix [[op.execute("SELECT pg_sleep(1)")]])
+    local running = helper.start("run activate --tenant acme", { cwd = folder })
+    helper.eventually(function() return running.err():find("development", 1, true) end)
+    helper.eventually(function() return run(folder, "activate --tenant globex --no-wait --dry-run").code == 4 end)
+    assert.are.equal(0, running.wait().code)
   end)
 
   it("prints a line of JSON for each tenant, and one at the end", function()

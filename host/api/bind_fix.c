@@ -65,6 +65,8 @@ static int visit(lua_State *L, struct tenant_loop *loop, int row, const char *id
     for (attempt = 0; decision == 1; attempt++) {
         if (attempt_tenant(L, loop, row, id, &outcome.rows, error) == 0) {
             outcome.seconds = clock_now() - loop->step->fix->began;
+            free(outcome.message); /* of an attempt that failed */
+            outcome.message = NULL;
             tell(L, &outcome);
             return 0;
         }
