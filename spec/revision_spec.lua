@@ -66,6 +66,38 @@ describe("a new file", function()
   end)
 end)
 
+describe("a tree's own template", function()
+  local full = "-- ${message}\nrevision = ${revision_value}\ndown_revision = ${down_revision_value}\n"
+    .. "branch_labels = ${branch_labels_value}\ndepends_on = ${depends_on_value}\n"
+
+  local function revise_with(text, words)
+    local folder = project({}, nil, { ["script.lua.in"] = text })
+    return revise(folder, words), helper.read(folder .. "/versions/n_message.lua")
+  end
+
+  it("that leaves a field out is refused when it is needed, and the file is not kept", function()
+    local flags = { down_revision = "", branch_labels = "--branch-label l", depends_on = "--depends-on c" }
+    for field, words in pairs(flags) do
+      local result, file = revise_with(full:gsub(field .. " = [^\n]*\n", ""), words)
+      refused(result, "FAILED: Version n specified " .. field)
+      refused(result, ("does not have them; have you upgraded your script.lua.in to include the '%s' section?\n"
+        .. "  hint: write %s = ${%s_value} in script.lua.in"):format(field, field, field))
+      assert.is_nil(file)
+    end
+    assert.equal(0, revise_with((full:gsub("branch_labels = [^\n]*\n", ""))).code)
+  end)
+
+  it("that makes no sound file is refused, and the file is not kept", function()
+    local result, file = revise_with "revision = nil"
+    refused(result, "Could not determine revision id from filename n_message.lua")
+    assert.is_nil(file)
+    result, file = revise_with(full .. "function upgrade(")
+    assert.matches("versions/n_message.lua", result.err, 1, true)
+    assert.is_true(result.code ~= 0)
+    assert.is_nil(file)
+  end)
+end)
+
 describe("the date of a new file", function()
   local function date(settings, env)
     local folder = project(settings)

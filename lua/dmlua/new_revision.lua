@@ -8,6 +8,7 @@ local hooks = require "dmlua.hooks"
 local lfs = require "lfs"
 local output = require "dmlua.output"
 local template = require "dmlua.template"
+local new_file = require "dmlua.written"
 
 local M = {}
 
@@ -207,9 +208,11 @@ function M.arguments(parser)
   parser:flag "--no-hooks":description "run no post-write hooks"
 end
 
-local function from_template(config, new)
-  local source, source_path = read_template(script_location(config))
-  return template.render(source, shown(source_path), new)
+-- The text of `new`; and the template's path, where it is not dmlua's own.
+local function text_of(config, new)
+  if new.text then return new.text(new) end
+  local source, path = read_template(script_location(config))
+  return template.render(source, shown(path), new), source ~= template.builtin and shown(path) or nil
 end
 
 --- Writes the file, says so and runs the post-write hooks. `new`: message, rev_id (nil: chosen), version_path (nil: as
@@ -226,9 +229,10 @@ function M.write(context, new)
   new.message = new.message or "empty message"
   local path = place(context, new, file_name.fill(config:get "file_template" or "%(rev)s_%(slug)s", fields) .. ".lua")
   check_tree(context.tree(), new, path)
-  local text = new.text and new.text(new) or from_template(config, new)
+  local text, own_template = text_of(config, new)
   make_folder(path:match "^(.+)/")
   write_file(path, text)
+  if own_template then new_file.check(config, new, shown(path), own_template) end
   if not context.options.json then output.line(("Generating %s ...  done"):format(shown(path))) end
   hooks.run(hooks_read, path)
   if context.options.json then
