@@ -56,17 +56,21 @@
     "   WHERE g <> '' AND (mc.relname LIKE l.pattern ESCAPE '!'"                                                             \
     "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END),"                                  \
     "  pg_catalog.max(d.declared))"                                                                                          \
-    " FROM (SELECT c.oid AS id UNION SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)) m" \
-    " JOIN pg_catalog.pg_class mc ON mc.oid = m.id JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"              \
-    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname))"
+    " FROM pg_catalog.pg_class mc JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"                               \
+    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname)"                                 \
+    " WHERE mc.oid = ANY (ARRAY(SELECT c.oid UNION ALL"                                                                      \
+    "  SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid))))"
 
-/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss
-   GRANT; the catalogue rows miss what was done in a subtransaction, and policies. */
+/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss GRANT;
+   the catalogue rows miss what was done in a subtransaction, and policies. They are gathered into an array first: the
+   planner then expects few tables, and neither looks at the others nor compiles what it takes for a long query. */
 #define WATCH_TOUCHED                                                                                                        \
-    " (c.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) OR c.oid IN ("                                         \
-    "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()"     \
-    " AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')"                                           \
-    " AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
+    " c.oid = ANY (ARRAY(SELECT k.relation FROM pg_catalog.pg_locks k"                                                       \
+    "  WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()"                                                \
+    "  AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')"                                          \
+    "  AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())"        \
+    "  UNION ALL SELECT t.oid FROM pg_catalog.pg_class t"                                                                    \
+    "  WHERE t.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid))))"
 
 /* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt
    that is paid is no debt any more. */
