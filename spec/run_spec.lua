@@ -131,6 +131,13 @@ describe("run", function()
     assert.are.equal("acme globex", who_has(db, "gone"))
   end)
 
+  it("knows a file that was renamed", function()
+    local _, folder = project(fix(set_active))
+    succeeds(folder, "activate --tenant acme")
+    assert(os.rename(folder .. "/fixes/activate.lua", folder .. "/fixes/wake.lua"))
+    says(succeeds(folder, "wake --tenant acme"), "nothing to do")
+  end)
+
   it("goes on past a failed tenant, exit 6; a second run does only what is missing", function()
     local db, folder = project(fix(set_active .. [[
       if tenant.id == "globex" then op.execute("SELECT 1/0") end]]))
@@ -208,6 +215,21 @@ end]]))
     end
   end)
 
+  it("refuses a table that a trigger writes, unless the header names it", function()
+    local db, folder = project(fix(set_active))
+    helper.execute(db, [[
+      CREATE TABLE audit (n int); GRANT INSERT ON audit TO app;
+      CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO audit VALUES (1); RETURN NULL; END';
+      CREATE TRIGGER note AFTER UPDATE ON customers EXECUTE FUNCTION note()]])
+    local result = run(folder, "activate --tenant acme")
+    assert.are.equal(3, result.code)
+    says(result, "it has written to audit, which tables does not name")
+    helper.write(folder .. "/fixes/activate.lua",
+      (fix(set_active):gsub('"customers"', '"customers", "audit"'):gsub("max_rows = 3", "max_rows = 4")))
+    succeeds(folder, "activate --tenant acme")
+    assert.are.equal("1", helper.value(db, "SELECT count(*) FROM audit"))
+  end)
+
   it("refuses more rows than max_rows, also those that a DO block has written", function()
     for _, body in ipairs { [[op.execute("UPDATE customers SET status = 'b' WHERE id = 1")]],
       [[op.execute("DO $$ BEGIN UPDATE customers SET status = 'b' WHERE id = 1; END $$")]] } do
@@ -223,6 +245,7 @@ end]]))
     for _, body in ipairs { [[op.execute("CREATE TABLE mine (n int)")]],
       [[op.execute("DO $$ BEGIN CREATE TABLE mine (n int); END $$")]],
       [[op.execute("DO $$ BEGIN CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'; END $$")]],
+      [[op.execute("DO $$ BEGIN BEGIN CREATE TABLE mine (n int); EXCEPTION WHEN others THEN NULL; END; END $$")]],
       [[op.execute("DO $$ BEGIN TRUNCATE customers; END $$")]] } do
       local db, folder = project(fix(body))
       helper.execute(db, "GRANT CREATE ON SCHEMA public TO app; GRANT TRUNCATE ON customers TO app")
