@@ -366,6 +366,17 @@ int ledger_look(struct ledger *ledger, struct error *error)
     return 0;
 }
 
+/* PostgreSQL would cut the name of the table or of its key, <table>_pkc, and find another one under it. */
+static int check_name(const char *table, struct error *error)
+{
+    enum { LONGEST = 63 - sizeof "_pkc" + 1 };
+    if (strlen(table) <= LONGEST)
+        return 0;
+    error_set(error, ERROR_USAGE, "version_table is %zu bytes long; PostgreSQL has room for %d and its key's name",
+              strlen(table), (int)LONGEST);
+    return -1;
+}
+
 int ledger_open(struct ledger *ledger, struct db *db, const struct config *config, struct error *error)
 {
     const char *schema = config_get(config, "version_table_schema");
@@ -373,6 +384,8 @@ int ledger_open(struct ledger *ledger, struct db *db, const struct config *confi
     ledger->db = db;
     error_put(&ledger->schema, schema);
     error_text(&ledger->table, "%s", config_get(config, "version_table"));
+    if (check_name(ledger->table, error) != 0)
+        return -1;
     return ledger_look(ledger, error);
 }
 

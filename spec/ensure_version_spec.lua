@@ -77,6 +77,15 @@ describe("ensure_version", function()
     assert.matches("version table public.alembic_version: made", dmlua("ensure_version").err, 1, true)
   end)
 
+  it("refuses a name that PostgreSQL would cut", function()
+    folder = helper.project { database = database, settings = { version_table = ("v"):rep(60) } }
+    local result = dmlua "ensure_version"
+    assert.equal(2, result.code)
+    assert.matches("version_table is 60 bytes long; PostgreSQL has room for 59 and its key's name", result.err, 1, true)
+    folder = helper.project { database = database, settings = { version_table = ("v"):rep(59) } }
+    assert.equal(0, dmlua("ensure_version").code)
+  end)
+
   it("refuses a table that is no version table", function()
     helper.execute(database, "CREATE TABLE alembic_version (x integer)")
     local result = dmlua "ensure_version --widen"

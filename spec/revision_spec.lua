@@ -66,6 +66,22 @@ describe("a new file", function()
   end)
 end)
 
+describe("a new file's names", function()
+  it("are refused where the tree would not load with them, and nothing is written", function()
+    local function refuses(text, ...)
+      local folder = project {}
+      refused(helper.dmlua({ "revision", "-m", "message", "--head", "b", ... }, { cwd = folder }), text)
+      assert.equal("a.lua\nb.lua\nc.lua\n", helper.run("ls", { folder .. "/versions" }).out)
+    end
+    refuses('branch_labels "x y" holds a space', "--branch-label", "x y")
+    refuses("Character(s) '@' not allowed in revision identifier 'a@b'", "--branch-label", "a@b")
+    refuses("branch_labels is empty", "--branch-label", "")
+    refuses("branch label 'head': this word has a meaning of its own", "--branch-label", "head")
+    refuses('revision "a,b" holds a space, a comma', "--rev-id", "a,b")
+    refuses("revision is 256 characters long; at most 255 make sense", "--rev-id", ("n"):rep(256))
+  end)
+end)
+
 describe("a tree's own template", function()
   local full = "-- ${message}\nrevision = ${revision_value}\ndown_revision = ${down_revision_value}\n"
     .. "branch_labels = ${branch_labels_value}\ndepends_on = ${depends_on_value}\n"

@@ -223,6 +223,12 @@ function M.comment(text)
   return describe(comment(text))
 end
 
+--- Raises unless a file may have that name in `field`: "revision" or "branch_labels".
+function M.check_name(field, name)
+  local fault = name_fault(field, name)
+  if fault then fail(nil, nil, "use letters, digits and '_'", "%s", fault) end
+end
+
 --- Checks the names in the header of a Python file: path, text, revision, and the lists down, labels, depends. Returns
 -- what its own text `doc` (or nil) says: {doc, message, create_date}. Raises usage errors.
 function M.python(file)

@@ -4,6 +4,7 @@ local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local file_name = require "dmlua.file_name"
 local graph = require "dmlua.engine.graph"
+local header = require "dmlua.header"
 local hooks = require "dmlua.hooks"
 local lfs = require "lfs"
 local output = require "dmlua.output"
@@ -37,12 +38,20 @@ local function check_id(id, tree)
   if id == "" then refuse(id, "it is empty") end
   if id:find "[%s%c/\\\"']" then refuse(id, "blanks, slashes and quotes are not allowed") end
   if symbols[id] then refuse(id, "this word has a meaning of its own") end
+  header.check_name("revision", id)
   if tree:find(id) then refuse(id, "there is such a revision already, " .. tree:find(id).path) end
   if #id > 32 then
     engine.log("warn", "dmlua", ("revision identifier '%s' is longer than the 32 characters of Alembic's version "
       .. "table; `dmlua ensure_version --widen` lets it hold 255"):format(id))
   end
   return id
+end
+
+local function check_labels(labels)
+  for _, label in ipairs(labels or {}) do
+    header.check_name("branch_labels", label)
+    if symbols[label] then errors.usage("branch label '%s': this word has a meaning of its own", label) end
+  end
 end
 
 local function read_template(folder)
@@ -223,6 +232,7 @@ function M.write(context, new)
   local hooks_read = context.options.no_hooks and {} or hooks.read(config)
   local fields
   new.revision = new.rev_id and check_id(new.rev_id, context.tree()) or random_id()
+  check_labels(new.branch_labels)
   fields, new.create_date = clock(config, now)
   fields.rev, fields.epoch = new.revision, now
   fields.slug = file_name.slug(new.message or "", config:number "truncate_slug_length")

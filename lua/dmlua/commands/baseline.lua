@@ -111,8 +111,8 @@ local function run(context)
     end,
   })
   engine.log("info", "dmlua", #ids == 0 and "it replaces nothing: `dmlua stamp head` says that this database has it"
-    or ("it replaces %d revisions, whose files count no more; delete them when no database is in the middle of them")
-      :format(#ids))
+    or ("it replaces %d revision%s, whose files count no more; delete them when no database is in the middle of them")
+      :format(#ids, #ids == 1 and "" or "s"))
   return code
 end
 
