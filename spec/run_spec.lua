@@ -230,6 +230,15 @@ end]]))
     assert.are.equal("1", helper.value(db, "SELECT count(*) FROM audit"))
   end)
 
+  it("takes what an audit trigger notes for no table and no row of the fix's", function()
+    local db, folder = project(fix(set_active))
+    helper.write(folder .. "/versions/a1.lua", helper.revision { revision = "a1",
+      upgrade = 'guards.ensure_audit_trigger("customers")' })
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    succeeds(folder, "activate --tenant acme")
+    assert.are.equal("3", helper.value(db, "SELECT count(*) FROM customers_audit WHERE tenant_id = 'acme'"))
+  end)
+
   it("refuses more rows than max_rows, also those that a DO block has written", function()
     for _, body in ipairs { [[op.execute("UPDATE customers SET status = 'b' WHERE id = 1")]],
       [[op.execute("DO $$ BEGIN UPDATE customers SET status = 'b' WHERE id = 1; END $$")]] } do

@@ -51,9 +51,12 @@ static const char done_text[] =
     " WHERE p.version_table = {t} AND p.what = $2 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done'))"
     " ORDER BY l.tenant, l.sha256 = $2, l.id DESC";
 
-/* The tables that the header names: the oid of each, its quoted name, and the columns of its primary key. */
+/* The tables that the header names: the oid of each and of its audit table, its quoted name, and the columns of its
+   primary key. */
 static const char tables_text[] =
-    "SELECT n.name, CAST(c.oid AS text) AS oid, pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
+    "SELECT n.name, CAST(c.oid AS text) AS oid, CAST(CAST(pg_catalog.to_regclass(pg_catalog.quote_ident(s.nspname)"
+    " || '.' || pg_catalog.quote_ident(c.relname || '_audit')) AS oid) AS text) AS audit,"
+    " pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
     " (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.place)"
     " FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place),"
     " pg_catalog.pg_attribute a WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
@@ -62,8 +65,8 @@ static const char tables_text[] =
     " LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)"
     " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace";
 
-/* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…}, tables = {{name, oid, quoted, key}…}};
-   `tables` is an array's text. Reads only. */
+/* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…},
+   tables = {{name, oid, audit, quoted, key}…}}; `tables` is an array's text. Reads only. */
 int session_fix_state(lua_State *L)
 {
     struct session *session = session_check(L);

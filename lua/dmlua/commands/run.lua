@@ -78,13 +78,15 @@ local function chosen(options, rows)
   return list
 end
 
--- The oids of the tables that the header names, as an array's text; nil where it names none.
+-- The oids of the tables that the header names, with those that their audit triggers write, as an array's text; nil
+-- where it names none.
 local function allowed(header, found)
   if not header.tables then return nil end
   local oids = {}
-  for i, it in ipairs(found) do
+  for _, it in ipairs(found) do
     if not it.oid then errors.usage("there is no table %s, which tables names", it.name) end
-    oids[i] = it.oid
+    oids[#oids + 1] = it.oid
+    oids[#oids + 1] = it.audit
   end
   return params.encode(oids)
 end
