@@ -94,14 +94,18 @@ static const struct {
     [LEDGER_VERSION_INSERT] = {{.slot = LEDGER_VERSION_INSERT}, "INSERT INTO {v} (version_num) VALUES ($1)"},
     [LEDGER_VERSION_UPDATE] =
         {{LEDGER_VERSION_UPDATE, ERROR_BUSY,
-          "Online migration expected to match one row when updating the version table", BUSY_HINT, NULL},
+          "", BUSY_HINT, NULL}, /* Alembic's words, with its names */
          "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num = $2 RETURNING 1)"
-         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN pg_catalog.count(*) || ' found' END") " FROM changed"},
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
+         " 'Online migration expected to match one row when updating ''' || $2 || ''' to ''' || $1 || ''' in '''"
+         " || {t} || '''; ' || pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_VERSION_DELETE] =
         {{LEDGER_VERSION_DELETE, ERROR_BUSY,
-          "Online migration expected to match one row when deleting from the version table", BUSY_HINT, NULL},
+          "", BUSY_HINT, NULL},
          "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
-         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN pg_catalog.count(*) || ' found' END") " FROM changed"},
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
+         " 'Online migration expected to match one row when deleting ''' || $1 || ''' in ''' || {t} || '''; '"
+         " || pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
                        "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
                        " client,"

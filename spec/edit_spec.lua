@@ -22,10 +22,10 @@ local function log()
 end
 
 describe("edit", function()
-  it("opens the file in VISUAL, else EDITOR, with the arguments that stand there", function()
+  it("opens the file in EDITOR, else VISUAL, with the arguments that stand there", function()
     assert.equal(0, on_terminal("edit abc", { EDITOR = folder .. "/editor -w '1 2'" }).code)
     assert.equal("<-w>\n<1 2>\n<versions/abc.lua>\n", log())
-    assert.equal(0, on_terminal("edit b1", { VISUAL = folder .. "/editor", EDITOR = "false" }).code)
+    assert.equal(0, on_terminal("edit b1", { EDITOR = folder .. "/editor", VISUAL = "false" }).code)
     assert.matches("<versions/b1.lua>\n$", log())
   end)
 
@@ -35,7 +35,7 @@ describe("edit", function()
   end)
 
   it("says when the editor fails, in Alembic's words", function()
-    local result = on_terminal("edit abc", { VISUAL = "", EDITOR = "false" })
+    local result = on_terminal("edit abc", { EDITOR = "", VISUAL = "false" })
     assert.equal(2, result.code)
     assert.matches("FAILED: Error executing editor (false): exit code 1", result.out, 1, true)
     assert.equal(2, on_terminal("edit abc", { EDITOR = "no-such-editor" }).code)

@@ -203,6 +203,15 @@ describe("a step", function()
     says(helper.dmlua("upgrade head", { cwd = folder }), "at versions/aaaa.lua:11\n")
   end)
 
+  it("says in Alembic's words which version row it missed", function()
+    local db = helper.database()
+    local folder = project(db, { { "", 'op.execute("DELETE FROM alembic_version")' } })
+    helper.dmlua("upgrade head", { cwd = folder })
+    says(helper.dmlua("downgrade base", { cwd = folder }),
+      "Online migration expected to match one row when deleting 'aaaa' in 'alembic_version'; 0 found")
+    assert.are.equal("aaaa", rows(db))
+  end)
+
   it("goes down as it went up", function()
     local db = helper.database()
     local folder = project(db, { { [[ op.execute("CREATE TABLE one (id int)") ]], [[ op.execute("DROP TABLE one") ]] },

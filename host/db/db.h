@@ -26,7 +26,8 @@ struct origin {
 };
 
 /* A statement of the host's own. It is prepared once a connection, under its slot's name. One whose job is to raise
-   does so by a cast that fails (22P02): then `failure` is the message and the server's text the detail. */
+   does so by a cast that fails (22P02): then `failure` is the message and the sentence that was cast the detail; with
+   an empty `failure` the sentence is the message. */
 struct db_host {
     int slot; /* 1 … DB_SLOTS - 1 */
     enum error_kind kind;

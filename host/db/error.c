@@ -100,6 +100,18 @@ static void explain_own_tables(struct error *error)
                              "role, or as a member of it");
 }
 
+/* The host's message, with the sentence as its detail; where it has none, the sentence says all. */
+static void set_sentence(const struct db_host *host, const char *message, struct error *error)
+{
+    error_set(error, host->kind, "%s", host->failure);
+    read_sentence(message, error);
+    if (*host->failure != '\0')
+        return;
+    free(error->message);
+    error->message = error->detail;
+    error->detail = NULL;
+}
+
 void db_read_error(const PGresult *result, const struct db_statement *statement, struct error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -115,8 +127,7 @@ void db_read_error(const PGresult *result, const struct db_statement *statement,
     if (message == NULL)
         message = PQresultErrorMessage(result);
     if (host != NULL && host->failure != NULL && strcmp(sqlstate, "22P02") == 0) {
-        error_set(error, host->kind, "%s", host->failure);
-        read_sentence(message, error);
+        set_sentence(host, message, error);
         error_put(&error->hint, host->hint);
         read_origin(statement, error);
         return;

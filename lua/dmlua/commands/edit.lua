@@ -12,9 +12,9 @@ local function variable(name)
   return value ~= "" and value or nil
 end
 
--- As git and others do: VISUAL or EDITOR may have arguments, so a shell reads it; else what Debian has.
+-- In Alembic's order. EDITOR and VISUAL may have arguments, so a shell reads them; else what Debian has.
 local function command(paths)
-  local editor = variable "VISUAL" or variable "EDITOR" or "sensible-editor"
+  local editor = variable "EDITOR" or variable "VISUAL" or "sensible-editor"
   local argv = { "sh", "-c", editor .. ' "$@"', editor }
   return table.move(paths, 1, #paths, #argv + 1, argv), editor
 end
