@@ -119,6 +119,28 @@ describe("the vocabulary", function()
         :find("'a b' is no name of a function", 1, true))
       assert.truthy(failure([[op.add_column("t", sa.Column("a", sa.Text, { server_default = sa.func.f({}) }))]])
         :find("a table cannot be an argument", 1, true))
+      assert.truthy(failure([[op.create_index("i", "t", { sa.func.lower(sa.Text) })]])
+        :find("a type cannot be an argument", 1, true))
+    end)
+
+    it("takes sa.column where an expression stands, and quotes it", function()
+      assert.equal('CREATE INDEX i ON t (lower("Name"), "order") WHERE active', step.statements(
+        [[op.create_index("i", "t", { sa.func.lower(sa.column("Name")), sa.column("order") },
+          { postgresql_where = sa.column("active") })]])[1])
+    end)
+
+    it("says of SQLAlchemy's operators that they are SQL here", function()
+      assert.truthy(failure([[op.create_index("i", "t", { sa.column("a"):desc() })]])
+        :find("sa.column has no 'desc': write SQL", 1, true))
+      assert.truthy(failure([[op.create_index("i", "t", { "a" }, { postgresql_where = sa.func.lower("x"):is_(null) })]])
+        :find("sa.func has no 'is_': write SQL", 1, true))
+    end)
+
+    it("names the nearest of a few words, and that a name may be null", function()
+      assert.truthy(failure([[op.create_foreign_key("f", "t", "p", { "a" }, { "id" }, { ondelete = "CASCAD" })]])
+        :find("(did you mean 'CASCADE'?)", 1, true))
+      assert.equal("op.create_unique_constraint: constraint_name is missing (a name, or null for one that is made)",
+        failure([[op.create_unique_constraint(nil, "t", { "a" })]]))
     end)
   end)
 end)

@@ -6,6 +6,7 @@
 -- too.
 
 local errors = require "dmlua.errors"
+local expression = require "dmlua.ddl.expression"
 local null = require "dmlua.null"
 local record = require "dmlua.record"
 local strict = require "dmlua.strict"
@@ -54,7 +55,7 @@ kinds.constraint_name = kinds.name
 
 function kinds.nameless(value)
   if value == null then return null end
-  return kinds.name(value)
+  return kinds.name(value), "a name, or null for one that is made"
 end
 
 local function list_of(kind, expected)
@@ -81,8 +82,7 @@ function kinds.one_or_more_names(value)
 end
 
 function kinds.expression(value)
-  local kind = record.kind(value)
-  if type(value) == "string" or kind == "text" or kind == "func" or kind == "literal" then return value end
+  if type(value) == "string" or expression.kinds[record.kind(value)] then return value end
   return nil, "an SQL expression (a string or sa.text)"
 end
 
@@ -156,7 +156,8 @@ local function choice(...)
     for _, word in ipairs(words) do
       if type(value) == "string" and value:upper() == word then return word end
     end
-    return nil, "one of " .. table.concat(words, ", ")
+    local nearest = type(value) == "string" and errors.suggestion(value, words) or ""
+    return nil, "one of " .. table.concat(words, ", ") .. nearest
   end
 end
 

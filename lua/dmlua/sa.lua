@@ -1,6 +1,7 @@
 -- SQLAlchemy's names: columns, constraints, types, SQL text. Each call makes a plain record; ddl makes SQL of it.
 
 local arguments = require "dmlua.arguments"
+local errors = require "dmlua.errors"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 local signatures = require "dmlua.signatures_sa"
@@ -202,6 +203,17 @@ function M.column(...)
   local given = read("column", ...)
   given.kind = "table_column"
   return record.new(given)
+end
+
+-- SQLAlchemy's operators of columns and functions.
+for _, name in ipairs { "asc", "desc", "nulls_first", "nulls_last", "nullsfirst", "nullslast", "is_", "is_not", "isnot",
+  "is_distinct_from", "in_", "not_in", "notin_", "like", "ilike", "not_like", "between", "cast", "collate", "op",
+  "label", "astext", "contains", "startswith", "any_" } do
+  for kind, shown in pairs { table_column = "sa.column", func = "sa.func" } do
+    record.method(kind, name, function()
+      errors.raise { kind = "migration", message = ("%s has no '%s': write SQL, sa.text(\"…\")"):format(shown, name) }
+    end)
+  end
 end
 
 --- table(name, sa.column(…)…, {schema}): what op.bulk_insert writes to.

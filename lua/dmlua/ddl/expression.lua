@@ -11,16 +11,24 @@ local function fail(format, ...)
 end
 
 local function argument(value)
-  if record.kind(value) then return M.sql(value) end
+  local kind = record.kind(value)
+  if kind then
+    if not M.kinds[kind] then fail("a %s cannot be an argument of an SQL function", kind) end
+    return M.sql(value)
+  end
   local text = quote.value(value)
   if not text then fail("a %s cannot be an argument of an SQL function", type(value)) end
   return text
 end
 
---- An sa.text, an sa.func, an op.inline_literal, or a string that is SQL already.
+--- The records that are SQL.
+M.kinds = { text = true, func = true, literal = true, table_column = true }
+
+--- An sa.text, an sa.func, an sa.column, an op.inline_literal, or a string that is SQL already.
 function M.sql(value)
   if type(value) == "string" then return value end
   if value.kind == "literal" then return M.default(value.value) end
+  if value.kind == "table_column" then return quote.ident(value.name) end
   if value.kind == "text" then
     if value.bound then fail("DDL takes no parameters: write the value into the text of sa.text") end
     return value.text
