@@ -71,6 +71,31 @@ describe("upgrade --sql", function()
     assert.are.equal(dump(online), dump(offline))
   end)
 
+  it("names what has no name by the naming convention, as dmlua itself does", function()
+    local online, offline = helper.database(), helper.database()
+    local versions = { { revision = "aaaa", upgrade = [[
+      op.create_table("a", sa.Column("id", sa.Integer, { primary_key = true }), sa.Column("b", sa.Integer),
+        sa.UniqueConstraint("b"), sa.CheckConstraint("b > 0", { name = "positive" }))
+      op.create_index(null, "a", { "b" })
+      op.create_foreign_key(null, "a", "a", { "b" }, { "id" })]] } }
+    local convention = { ["naming_convention.ix"] = "by_%%(column_0_label)s",
+      ["naming_convention.uq"] = "one_%%(table_name)s_%%(column_0_name)s",
+      ["naming_convention.ck"] = "is_%%(table_name)s_%%(constraint_name)s",
+      ["naming_convention.fk"] = "to_%%(table_name)s_%%(referred_table_name)s",
+      ["naming_convention.pk"] = "key_%%(table_name)s", isolation = "none" }
+    local function tree(database)
+      return helper.project { database = database, settings = convention, versions = versions }
+    end
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = tree(online) }).code)
+    local result = psql(offline, script(tree(offline), "upgrade head --sql"))
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    local made = dump(offline)
+    for _, name in ipairs { "by_a_b", "one_a_b", "is_a_positive", "to_a_a", "key_a" } do
+      assert.truthy(made:find(name, 1, true), name)
+    end
+    assert.are.equal(dump(online), made)
+  end)
+
   it("from where a range begins, and back, comes to the same, too", function()
     local db = helper.database()
     local folder = project(db)

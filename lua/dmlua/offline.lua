@@ -163,7 +163,8 @@ local function settings_of(config, x)
   local settings = { service = config:service(), environment = config:environment(), rls = config:rls(),
     isolation = config:get "isolation", x = x, schema = config:get "version_table_schema" }
   for _, key in ipairs { "tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", "tenants_query",
-    "tenants_service" } do
+    "tenants_service", "naming_convention.ix", "naming_convention.uq", "naming_convention.ck", "naming_convention.fk",
+    "naming_convention.pk" } do
     settings[key] = config:get(key)
   end
   settings.version_table = quote.qualified(settings.schema, config:get "version_table")
