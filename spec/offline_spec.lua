@@ -71,6 +71,43 @@ describe("upgrade --sql", function()
     assert.are.equal(dump(online), dump(offline))
   end)
 
+  it("loops over tenants whose ids the callback does not name, or gives to bulk_insert", function()
+    local online, offline = helper.database(), helper.database()
+    local versions = { everything[1], { revision = "bbbb", down = "aaaa", upgrade = [[
+      local items = sa.table("items", sa.column("id"), sa.column("tenant_id"), sa.column("label"))
+      tenants.each(function(tenant)
+        op.bulk_insert(items, { { id = sa.text("md5('1' || current_setting('app.current_tenant_id'))::uuid"),
+          tenant_id = tenant.id, label = "first" } })
+      end)
+      tenants.each(function() op.execute("UPDATE items SET label = label || tenant_id") end)]] } }
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = project(online, versions) }).code)
+    local result = psql(offline, script(project(offline, versions), "upgrade head --sql"))
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.truthy(dump(offline):find("firstit's", 1, true))
+    assert.are.equal(dump(online), dump(offline))
+  end)
+
+  it("passes over a loop without tenants where the script begins a database, and nowhere else", function()
+    local db = helper.database()
+    local folder = project(db, { { revision = "aaaa", upgrade = [[
+        op.execute("CREATE TABLE tenants (id text)")
+        tenants.each(function() op.execute("SELECT 1") end, { from = "SELECT id FROM tenants" })]] },
+      { revision = "bbbb", down = "aaaa",
+        upgrade = 'tenants.each(function() op.execute("SELECT 1") end, { from = "SELECT id FROM tenants" })' } })
+    local first, second = script(folder, "upgrade head --sql"), script(folder, "upgrade aaaa:head --sql")
+    assert.are.equal("", psql(helper.database(), first).err)
+    assert.are.equal("", psql(db, script(folder, "upgrade aaaa --sql")).err)
+    says(psql(db, second), "gives no tenant")
+  end)
+
+  it("stops at a tenant's column that the query does not give", function()
+    local db = helper.database()
+    local folder = project(db, { { revision = "aaaa", upgrade = [[
+      tenants.each(function(tenant) op.execute("SELECT :t, :n", { t = tenant.id, n = tenant.nmae }) end,
+        { from = "SELECT 'a' AS id, NULL AS name" })]] } })
+    says(psql(db, script(folder, "upgrade head --sql")), "tenants_query gives no column nmae")
+  end)
+
   it("names what has no name by the naming convention, as dmlua itself does", function()
     local online, offline = helper.database(), helper.database()
     local versions = { { revision = "aaaa", upgrade = [[
@@ -147,7 +184,9 @@ describe("upgrade --sql", function()
 
   it("refuses a callback that does more with a tenant's column than bind it", function()
     for _, body in ipairs { [[ op.execute("SELECT '" .. tenant.id .. "'") ]],
-      [[ if tenant.id == "acme" then op.execute("SELECT 1") end ]], [[ log.info("%s", tenant.name) ]] } do
+      [[ if tenant.id == "acme" then op.execute("SELECT 1") end ]], [[ log.info("%s", tenant.name) ]],
+      [[ if tenant.id ~= "acme" then op.execute("SELECT :t", { t = tenant.id }) end ]],
+      [[ op.execute("SELECT :t, :j", { t = tenant.id, j = json { id = tenant.id } }) ]] } do
       local folder = project("postgresql:///none", { { revision = "aaaa",
         upgrade = "tenants.each(function(tenant) " .. body .. " end)" } })
       local result = helper.dmlua("upgrade head --sql", { cwd = folder })

@@ -69,7 +69,7 @@ local function place_of(statement, column, value, row)
   local encoded, why = params.encode(typed.value(column.type, value))
   if encoded == nil then fail("row %d, column %s: %s", row, column.name, why) end
   statement.params[#statement.params + 1] = encoded
-  statement.bytes = statement.bytes + (encoded and #encoded or 0)
+  statement.bytes = statement.bytes + (type(encoded) == "string" and #encoded or 0)
   return "$" .. #statement.params
 end
 

@@ -200,7 +200,8 @@ function M.text(config, tree, method, targets, x)
   local plan = graph:plan(method, targets, {}, { sql = true })
   local writer = new_writer(settings)
   writer.rows = starting_rows(graph, targets[#targets])
-  if #writer.rows == 0 and method ~= "downgrade" then writer.create_table = create_version_table(config, settings) end
+  settings.begins = #writer.rows == 0
+  if settings.begins and method ~= "downgrade" then writer.create_table = create_version_table(config, settings) end
   for _, step in ipairs(plan.steps) do
     if method ~= "stamp" then tree:check(step.revision, method) end
   end

@@ -45,7 +45,7 @@ BEGIN
     dmlua_visited := dmlua_visited || dmlua_id;
     PERFORM pg_catalog.set_config({setting}, dmlua_id, true), pg_catalog.set_config('row_security', 'on', true),
       pg_catalog.set_config('role', {role}, true);
-{statements}
+{columns}{statements}
     IF coalesce(pg_catalog.current_setting({setting}, true), '') <> dmlua_id OR current_user <> {user} THEN
       RAISE EXCEPTION 'TenantIsolationError: the tenant context or the role was changed for tenant %', dmlua_id;
     END IF;
@@ -59,14 +59,14 @@ END
 ]]
 
 -- A statement as an expression of PL/pgSQL: its columns as literals, quoted when the loop comes to them.
-local function expression(sql, params, used)
+local function expression(sql, params)
   if not params or #params == 0 then return quote.literal(sql) end
   local pieces, from = {}, 1
   for _, place in ipairs(sqltree.parameters(sql)) do
     local value = params[place.index]
     pieces[#pieces + 1] = quote.literal(sql:sub(from, place.start - 1))
     if M.is_column(value) then
-      used[value.name] = (used[value.name] or 0) + 1
+      value.bound = true
       local text = value.name == "id" and "dmlua_id" or ("(dmlua_tenant ->> %s)"):format(quote.literal(value.name))
       pieces[#pieces + 1] = ("pg_catalog.quote_nullable(%s)"):format(text)
     else
@@ -76,6 +76,20 @@ local function expression(sql, params, used)
   end
   pieces[#pieces + 1] = quote.literal(sql:sub(from))
   return table.concat(pieces, " || ")
+end
+
+-- What a result without the column would say when a script runs: JSON's own null is there, SQL's is not.
+local function column_checks(columns)
+  local checks, seen = {}, { id = true }
+  for _, column in ipairs(columns) do
+    if not seen[column.name] then
+      checks[#checks + 1] = block.fill(
+        "    IF dmlua_tenant -> {name} IS NULL THEN\n      RAISE EXCEPTION USING MESSAGE = {message};\n    END IF;\n",
+        { name = quote.literal(column.name), message = quote.literal("tenants_query gives no column " .. column.name) })
+    end
+    seen[column.name] = true
+  end
+  return table.concat(checks)
 end
 
 -- The query of the ids; another service's database cannot be read from this one.
@@ -99,27 +113,29 @@ local function role_of(settings, refuse)
   return role
 end
 
---- A loop that collects what its callback sends. `tenant` is what the callback is given.
+--- A loop that collects what its callback sends. `tenant` is what the callback is given. A database that the script
+--- begins (`settings.begins`) may have no tenant yet.
 function M.new(settings, options, refuse)
-  local loop, statements, read, used = {}, {}, {}, {}
+  local loop, statements, read = {}, {}, {}
   local query, role = query_of(settings, options, refuse), role_of(settings, refuse)
   loop.tenant = setmetatable({}, { __index = function(_, name)
-    read[name] = (read[name] or 0) + 1
-    return setmetatable({ name = name }, Column)
+    read[#read + 1] = setmetatable({ name = name, bound = false }, Column)
+    return read[#read]
   end })
 
   function loop.send(_, sql, params)
-    statements[#statements + 1] = ("    EXECUTE %s;"):format(expression(sql, params, used))
+    statements[#statements + 1] = ("    EXECUTE %s;"):format(expression(sql, params))
   end
 
-  -- A column that was read and never bound may have been compared, and Lua has said "not equal".
+  -- What was read and never bound may have been compared, and Lua has said "not equal".
   function loop.statement()
-    for name in pairs(read) do
-      if not used[name] then unknown { name = name } end
+    for _, column in ipairs(read) do
+      if not column.bound then unknown(column) end
     end
     return block.statement(template, { query = query, setting = quote.literal(settings.tenant_setting),
       role = role and quote.literal(role) or "'none'", user = role and quote.literal(role) or "current_user",
-      statements = table.concat(statements, "\n"), allow_empty = options.allow_empty and "true" or "false" })
+      columns = column_checks(read), statements = table.concat(statements, "\n"),
+      allow_empty = (options.allow_empty or settings.begins) and "true" or "false" })
   end
 
   return loop

@@ -52,7 +52,7 @@ function M.new(step)
   -- op.across_tenants has to know: it would be the tenant's role that stands before its door.
   local function confined(fn)
     return function(tenant)
-      step.tenant = tenant.id
+      step.tenant = tenant
       local _ <close> = setmetatable({}, { __close = function() step.tenant = nil end })
       fn(tenant)
     end
