@@ -108,6 +108,22 @@ describe("upgrade --sql", function()
     says(psql(db, script(folder, "upgrade head --sql")), "tenants_query gives no column nmae")
   end)
 
+  it("leaves no setting of a step behind for its version row or for the next step", function()
+    local online, offline = helper.database(), helper.database()
+    local versions = { { revision = "aaaa", upgrade = [[
+        op.execute("CREATE TABLE t (a text); SET lock_timeout = '7s'; SET search_path = pg_catalog")
+        op.execute("SELECT set_config('search_path', '', false)")]] },
+      { revision = "bbbb", down = "aaaa", upgrade = [[
+        op.execute("INSERT INTO t SELECT current_setting('lock_timeout')")
+        op.execute("SET LOCAL lock_timeout = '3s'")]] } }
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = project(online, versions) }).code)
+    local text = script(project(offline, versions), "upgrade head --sql")
+    local result = psql(offline, text)
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.equal(dump(online), dump(offline))
+    assert.are.equal(1, select(2, text:gsub("RESET ALL", "")))
+  end)
+
   it("names what has no name by the naming convention, as dmlua itself does", function()
     local online, offline = helper.database(), helper.database()
     local versions = { { revision = "aaaa", upgrade = [[

@@ -5,6 +5,7 @@ local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local offline_loop = require "dmlua.offline_loop"
 local quote = require "dmlua.quote"
+local sql_text = require "dmlua.sql"
 local sqltree = require "dmlua.sqltree"
 
 local M = {}
@@ -33,6 +34,15 @@ end
 local function terminated(sql)
   local last = sql:match("[^\n]*$")
   return sql .. (last:find("--", 1, true) and "\n;\n" or ";\n")
+end
+
+-- Does it change a setting for longer than its transaction?
+local function sets(sql)
+  local call = sql:match "set_config%s*(%b())"
+  if call and call:find "false%s*%)$" then return true end
+  local statement = sql:upper():find("SET", 1, true) and (sql_text.split(sql) or {})[1]
+  local words = statement and statement.words or {}
+  return (words[1] == "SET" or words[1] == "RESET") and words[2] ~= "LOCAL"
 end
 
 local check_rows = [[
@@ -89,6 +99,7 @@ local function new_bind(writer, settings, step, file)
     if self.loop then return self.loop:send(sql, params) end
     if not in_autocommit then writer.open() end
     writer.statement(inlined(sql, params))
+    writer.has_set = writer.has_set or sets(sql)
   end
 
   function bind:copy(sql, _, _, _, _, data)
@@ -155,6 +166,8 @@ local function write_step(writer, settings, tree, method, step)
     tree:run(step.revision, method, new_bind(writer, settings, step, script.path))
   end
   writer.open()
+  if writer.has_set then writer.statement "RESET ALL" end -- as behind every step that runs
+  writer.has_set = false
   write_rows(writer, settings, step)
   writer.close()
 end
