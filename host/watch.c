@@ -40,22 +40,15 @@ void watch_values(const struct ledger *ledger, const struct config *config, cons
     values[5] = ledger->table;
 }
 
-/* Does the service say anything of tenants? Where nobody does, rls is only the default, and a table that is for everybody
-   is no leak. */
-static bool knows_tenants(const struct config *config)
+/* Does the configuration ask for isolation? Where rls is only the default, a table that is for everybody is no leak. */
+static bool asks_for_isolation(const struct config *config)
 {
-    static const char *const keys[] = {"isolation",     "enable_rls",    "app_role",
-                                       "tenants_query", "tenant_column", "global_tables"};
-    size_t i;
-    for (i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (config_says(config, keys[i]))
-            return true;
-    return false;
+    return config_says(config, "isolation") || config_says(config, "enable_rls") || config_says(config, "global_tables");
 }
 
 static bool is_lenient(const struct config *config)
 {
-    return !knows_tenants(config) || strcmp(config_environment(config), "development") == 0 ||
+    return !asks_for_isolation(config) || strcmp(config_environment(config), "development") == 0 ||
            config_flag(config, "allow_unsafe_migrations");
 }
 

@@ -12,7 +12,7 @@ describe("the watch over tables", function()
   end)
 
   local function project(upgrade, settings, later)
-    local all = { environment = "production", app_role = "app" }
+    local all = { environment = "production", isolation = "rls", app_role = "app" }
     for key, value in pairs(settings or {}) do all[key] = value end
     return helper.project { database = database, settings = all, versions = {
       { revision = "aaaa", upgrade = upgrade }, later and { revision = "bbbb", down = "aaaa", upgrade = later } } }
@@ -140,8 +140,8 @@ describe("the watch over tables", function()
     end
   end)
 
-  it("warns where the configuration says nothing of tenants: row security is only the default then", function()
-    local folder = helper.project { database = database, settings = { environment = "production" },
+  it("warns where the configuration does not ask for isolation: row security is only the default then", function()
+    local folder = helper.project { database = database, settings = { environment = "production", app_role = "app" },
       versions = { { revision = "aaaa", upgrade = [[op.execute("CREATE TABLE orders (id int)")]] } } }
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.equal(0, result.code, result.err)
