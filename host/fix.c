@@ -7,6 +7,7 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/first_word.h"
+#include "host/loop/visit.h"
 #include "host/runner_lock.h"
 #include "host/tenant.h"
 #include "host/txn.h"

@@ -1,8 +1,8 @@
 #ifndef DMLUA_FIX_H
 #define DMLUA_FIX_H
 
+#include "host/loop/part.h"
 #include "host/step.h"
-#include "host/tenant_loop.h"
 
 /* An ad-hoc fix: a script that runs for one tenant after the other, each in a transaction of its own under the tenant's
    context and role, with its rows in dmlua_progress and in the ledger. */
@@ -24,7 +24,7 @@ PGresult *fix_tenants(struct run *run, const struct script *script, struct error
    end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind refused. */
 int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error);
 
-/* The transaction of one tenant, as in host/tenant_loop.h. */
+/* The transaction of one tenant, as in host/loop/visit.h. */
 int fix_begin(struct tenant_loop *loop, const char *id, struct error *error);
 /* Checks what the fix has done, and commits. `rows` is what it wrote. */
 int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct error *error);

@@ -5,9 +5,9 @@
 
 #include "bindings/pq.h"
 #include "host/limit.h"
+#include "host/loop/visit.h"
 #include "host/state.h"
 #include "host/tenant.h"
-#include "host/tenant_loop.h"
 
 #define LOOP_TYPE "dmlua.step.loop"
 enum { RETRIES = 5, MAX_FAILURES = 10 };

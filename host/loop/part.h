@@ -1,5 +1,5 @@
-#ifndef DMLUA_TENANT_LOOP_H
-#define DMLUA_TENANT_LOOP_H
+#ifndef DMLUA_LOOP_PART_H
+#define DMLUA_LOOP_PART_H
 
 #include "host/step.h"
 
@@ -19,13 +19,8 @@ int loop_open(struct tenant_loop *loop, struct error *error);
 PGresult *loop_done(struct tenant_loop *loop, struct error *error);
 /* The list of tenants as it now is; settles the role, too. Owned: PQclear. */
 PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty, struct error *error);
-/* Begins a tenant's transaction, which raises if the loop is not this run's any more. */
-int loop_begin(struct tenant_loop *loop, const char *id, struct error *error);
-/* Leaves the tenant and commits, with the tenant's row. */
-int loop_commit(struct tenant_loop *loop, const char *id, struct error *error);
-/* The tenant's transaction failed, here or in `error` of its callback: takes it back and decides. Returns 1: try the tenant
-   again; 0: go on with the next one; -1: the loop ends, and `error` says why. */
-int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct error *error);
+/* Counts a tenant as failed: says so, and keeps the line for the message of the loop's end. */
+void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error);
 /* Closes the part, or fails (kind partial) when tenants have failed. */
 int loop_close(struct tenant_loop *loop, struct error *error);
 void loop_free(struct tenant_loop *loop);

@@ -1,0 +1,175 @@
+#include "host/ledger_statements.h"
+
+#include "host/watch_sql.h"
+
+#define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
+/* What this transaction has written, by the server's own counters, and what it had before in this session. What an audit
+   trigger notes (guards.ensure_audit_trigger) is no row of the fix's. */
+#define CATALOGUE_ROWS \
+    "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_xact_sys_tables" \
+    " WHERE schemaname = 'pg_catalog')"
+#define TABLE_ROWS \
+    "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
+    " FROM pg_catalog.pg_stat_xact_user_tables WHERE relname NOT LIKE '%\\_audit')"
+#define BUSY_HINT "another runner has been here since the plan was made; run again"
+#define WATCH_HINT                                                                                                           \
+    "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
+    "declare it with guards.declare_global, { tenant = \"global\" } or global_tables"
+#define STATE_HINT "put it back before the function ends: RESET ROLE, RESET row_security, RESET of the tenant setting"
+
+/* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
+   `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
+   Functions are named with their schema, since a script may have changed search_path. */
+const struct ledger_text ledger_texts[LEDGER_COUNT] = {
+    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
+    [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
+    [LEDGER_COMMIT] = {{.slot = LEDGER_COMMIT, .tag = "COMMIT"}, "COMMIT"},
+    [LEDGER_ROLLBACK] = {{.slot = LEDGER_ROLLBACK}, "ROLLBACK"},
+    [LEDGER_LOCK] = {{.slot = LEDGER_LOCK}, "LOCK TABLE {v} IN EXCLUSIVE MODE"},
+    [LEDGER_SETTINGS] = {{.slot = LEDGER_SETTINGS},
+                         "SELECT pg_catalog.set_config('row_security', 'off', true),"
+                         " pg_catalog.set_config($1, '', true)"},
+    [LEDGER_CHECK_ROWS] =
+        {{LEDGER_CHECK_ROWS, ERROR_BUSY, "the database is not where the plan left it", BUSY_HINT, NULL},
+         "SELECT " RAISE("CASE"
+         " WHEN r.rows <> CAST($1 AS text) THEN 'version rows (' || r.rows || '), expected (' || $1 || ')'"
+         " WHEN p.done <> CAST($4 AS integer) THEN p.done || ' finished parts of ' || $2 || ', expected ' || $4"
+         " END")
+         " FROM (SELECT coalesce(pg_catalog.string_agg(version_num, ', ' ORDER BY version_num COLLATE \"C\"),"
+         " '') AS rows FROM {v}) r,"
+         " (SELECT pg_catalog.count(*) AS done FROM {s}.dmlua_progress"
+         " WHERE version_table = {t} AND what = CAST($2 AS text) AND direction = CAST($3 AS text) AND tenant = ''"
+         " AND state = 'done') p"},
+    [LEDGER_CHECK_STATE] =
+        {{LEDGER_CHECK_STATE, ERROR_MIGRATION, "the script has left the session changed", STATE_HINT, NULL},
+         "SELECT " RAISE("CASE"
+         " WHEN current_user <> CAST($1 AS text) THEN 'current_user is ' || current_user || ', was ' || $1"
+         " WHEN session_user <> CAST($2 AS text) THEN 'session_user is ' || session_user || ', was ' || $2"
+         " WHEN pg_catalog.current_setting('role') <> CAST($3 AS text)"
+         " THEN 'role is ' || pg_catalog.current_setting('role') || ', was ' || $3"
+         " WHEN pg_catalog.current_setting('row_security') <> 'off' THEN 'row_security is on'"
+         " WHEN pg_catalog.current_setting($4, true) <> '' THEN $4 || ' is set'"
+         " WHEN pg_catalog.current_setting('dmlua.doors', true) NOT IN ('', '0')"
+         " THEN 'an op.across_tenants that an error or a yield has left has not put row security back'"
+         " END")},
+    [LEDGER_VERSION_INSERT] = {{.slot = LEDGER_VERSION_INSERT}, "INSERT INTO {v} (version_num) VALUES ($1)"},
+    [LEDGER_VERSION_UPDATE] =
+        {{LEDGER_VERSION_UPDATE, ERROR_BUSY,
+          "", BUSY_HINT, NULL}, /* Alembic's words, with its names */
+         "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num = $2 RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
+         " 'Online migration expected to match one row when updating ''' || $2 || ''' to ''' || $1 || ''' in '''"
+         " || {t} || '''; ' || pg_catalog.count(*) || ' found' END") " FROM changed"},
+    [LEDGER_VERSION_DELETE] =
+        {{LEDGER_VERSION_DELETE, ERROR_BUSY,
+          "", BUSY_HINT, NULL},
+         "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
+         " 'Online migration expected to match one row when deleting ''' || $1 || ''' in ''' || {t} || '''; '"
+         " || pg_catalog.count(*) || ' found' END") " FROM changed"},
+    [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
+                       "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
+                       " client,"
+                       " rows, sha256, outcome, reason, note, duration, who, started)"
+                       " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+                       " coalesce(CAST($14 AS double precision) * interval '1 second',"
+                       " pg_catalog.clock_timestamp() - pg_catalog.now()),"
+                       " session_user, coalesce(pg_catalog.clock_timestamp()"
+                       " - CAST($14 AS double precision) * interval '1 second', pg_catalog.now()))"},
+    [LEDGER_PROGRESS_PUT] = {{.slot = LEDGER_PROGRESS_PUT},
+                             "INSERT INTO {s}.dmlua_progress"
+                             " (version_table, what, direction, part, state, hash, statements, answers, run_id)"
+                             " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8)"
+                             " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE"
+                             " SET state = EXCLUDED.state, hash = EXCLUDED.hash, statements = EXCLUDED.statements,"
+                             " answers = EXCLUDED.answers, run_id = EXCLUDED.run_id, changed = pg_catalog.now()"},
+    [LEDGER_PROGRESS_MOVE] = {{.slot = LEDGER_PROGRESS_MOVE},
+                              "UPDATE {s}.dmlua_progress SET cursor = $4, changed = pg_catalog.now()"
+                              " WHERE version_table = {t} AND what = $1 AND direction = $2 AND part = $3 AND round = 0"
+                              " AND tenant = ''"},
+    [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
+                              "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"},
+    [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
+                             "SELECT pg_catalog.set_config($1, $2, true),"
+                             " pg_catalog.set_config('row_security', 'on', true),"
+                             " pg_catalog.set_config('role', $3, true)"},
+    [LEDGER_TENANT_LEAVE] =
+        {{LEDGER_TENANT_LEAVE, ERROR_REFUSED,
+          "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role",
+          "leave both to tenants.each", NULL},
+         "SELECT " RAISE("CASE"
+         " WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"
+         " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"
+         " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"
+         " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off'"
+         " END") ", pg_catalog.set_config('role', $4, true),"
+         " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
+    /* FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this transaction first. */
+    [LEDGER_LOOP_ALIVE] =
+        {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
+         "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant = '' AND state = 'running' FOR KEY SHARE)"
+         " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
+    [LEDGER_LOOP_TENANT] =
+        {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
+         " tenant, state) VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
+         " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
+    /* The session's counters may still have in them what transactions before this one wrote. */
+    [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN},
+                          "SELECT pg_catalog.set_config('dmlua.fix_catalogue', CAST(" CATALOGUE_ROWS " AS text), true),"
+                          " pg_catalog.set_config('dmlua.fix_rows', CAST(" TABLE_ROWS " AS text), true)"},
+    /* Whoever writes a table holds ROW EXCLUSIVE on it until the transaction ends, be it in a trigger or a DO block, and
+       DDL of whatever kind writes the catalogue. A partition is its table's. */
+    [LEDGER_FIX_CHECK] =
+        {{LEDGER_FIX_CHECK, ERROR_REFUSED, "the fix has done what its header does not allow",
+          "correct run(tenant), or what the header says of it; DDL belongs into a migration", NULL},
+         "WITH RECURSIVE allowed(id) AS (SELECT pg_catalog.unnest(CAST($1 AS oid[]))"
+         " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN allowed ON allowed.id = i.inhparent)"
+         " SELECT " RAISE("CASE"
+         " WHEN pg_catalog.current_setting('track_counts') <> 'on' THEN 'track_counts is off: nothing counts what it writes'"
+         " WHEN " CATALOGUE_ROWS " > CAST(pg_catalog.current_setting('dmlua.fix_catalogue') AS bigint)"
+         " THEN 'DDL: it has changed the catalogue'"
+         " WHEN $1 IS NOT NULL AND w.names IS NOT NULL THEN 'it has written to ' || w.names || ', which tables does not name'"
+         " WHEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint) > CAST($2 AS bigint)"
+         " THEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint)"
+         " || ' rows written, max_rows is ' || $2 END")
+         " FROM (SELECT pg_catalog.string_agg(DISTINCT CAST(CAST(c.oid AS regclass) AS text), ', ') AS names"
+         " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
+         " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
+         " AND c.relkind IN ('r', 'p') AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)"
+         " AND c.oid NOT IN (SELECT id FROM allowed)) w"},
+    [LEDGER_FIX_TENANT] =
+        {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"
+         " state, statements) VALUES ({t}, $1, 'run', 1, CAST($2 AS uuid), $3, 'done', $4)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET run_id = EXCLUDED.run_id,"
+         " changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $3 || ' is done' END") " FROM changed"},
+    [LEDGER_CONSTRAINTS] = {{.slot = LEDGER_CONSTRAINTS}, "SET CONSTRAINTS ALL IMMEDIATE"},
+    [LEDGER_INDEX_VALID] =
+        {{LEDGER_INDEX_VALID, ERROR_MIGRATION, "the index is not there or not valid",
+          "drop it with DROP INDEX CONCURRENTLY and run again", NULL},
+         "SELECT " RAISE("CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index"
+         " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN $1 || ' is not valid' END") ""},
+    [LEDGER_WATCH] = {{LEDGER_WATCH, ERROR_REFUSED,
+                       "TenantIsolationError: the step leaves tables neither tenant-isolated nor declared global", WATCH_HINT,
+                       NULL},
+                      WATCH_TABLES " SELECT " RAISE(WATCH_SENTENCE)},
+    [LEDGER_WATCH_MILDLY] = {{.slot = LEDGER_WATCH_MILDLY}, WATCH_TABLES " SELECT " WATCH_SENTENCE},
+    [LEDGER_RESET] = {{.slot = LEDGER_RESET}, "RESET ALL"},
+    /* A long run must not be ended for idling, and must end soon when its client has died. The first two
+       came with PostgreSQL 14. */
+    [LEDGER_GUARD] = {{.slot = LEDGER_GUARD},
+                      "SELECT pg_catalog.set_config('idle_session_timeout', '0', false),"
+                      " pg_catalog.set_config('client_connection_check_interval', '1000', false),"
+                      " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
+                      " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
+                      " pg_catalog.set_config('row_security', 'off', false)"},
+    [LEDGER_GUARD_13] = {{.slot = LEDGER_GUARD_13},
+                         "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
+                         " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
+                         " pg_catalog.set_config('row_security', 'off', false)"},
+};
