@@ -15,7 +15,7 @@
 #define WATCH_HINT                                                                                                           \
     "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
     "declare it with guards.declare_global, { tenant = \"global\" } or global_tables"
-#define STATE_HINT "put it back before the function ends: RESET ROLE, RESET row_security, RESET of the tenant setting"
+#define STATE_HINT "put it back before the function ends: RESET ROLE, SET row_security = off, RESET of the tenant setting"
 
 /* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
    `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.

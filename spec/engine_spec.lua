@@ -141,7 +141,8 @@ describe("a step", function()
 
   it("may not leave a tenant context behind", function()
     local db = helper.database()
-    local folder = project(db, { [[ op.execute("SELECT set_config('app.current_tenant_id', 'acme', false)") ]] })
+    local folder = project(db, { [[
+      op.execute("DO $$ BEGIN PERFORM set_config('app.current_tenant_id', 'acme', false); END $$")]] })
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal(1, result.code)
     says(result, "app.current_tenant_id is set")

@@ -49,13 +49,11 @@ local each = {
 function M.new(step)
   local bind, tenants = step.bind, {}
 
-  -- op.across_tenants has to know: it would be the tenant's role that stands before its door.
-  local function confined(fn)
-    return function(tenant)
-      step.tenant = tenant
-      local _ <close> = setmetatable({}, { __close = function() step.tenant = nil end })
-      fn(tenant)
-    end
+  -- What stands inside a loop has to know: it would be the tenant's role that stands before op.across_tenants' door.
+  local function visit(fn, options)
+    step.tenant = true
+    local _ <close> = setmetatable({}, { __close = function() step.tenant = nil end })
+    bind:each(fn, options)
   end
 
   --- each(fn, {from, mode, allow_empty, retries, max_failures}): calls fn(tenant) for every tenant, in its context.
@@ -64,14 +62,14 @@ function M.new(step)
   --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
-    bind:each(confined(given.fn), { from = given.from, mode = given.mode,
-      allow_empty = given.allow_empty, retries = given.retries, max_failures = given.max_failures })
+    visit(given.fn, { from = given.from, mode = given.mode, allow_empty = given.allow_empty,
+      retries = given.retries, max_failures = given.max_failures })
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.
   function tenants.with(...)
     local given = arguments.read("tenants.with", { { "id", "tenant" }, { "fn", "function" } }, ...)
-    bind:each(confined(given.fn), { from = query_of { given.id } })
+    visit(given.fn, { from = query_of { given.id } })
   end
 
   return tenants
