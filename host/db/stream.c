@@ -278,7 +278,7 @@ void db_send_wanted(struct db *db, const struct db_statement *statement, PGresul
 
 void db_sync(struct db *db)
 {
-    static const struct db_statement nothing;
+    static const struct db_statement nothing = {.sql = ""}; /* the end of the session may be the answer to it */
     if (db->broken)
         return;
     entry_add(db, ENTRY_SYNC, &nothing);
