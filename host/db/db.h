@@ -83,6 +83,36 @@ PGresult *db_query_alone(struct db *db, const struct db_statement *statement, st
 /* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the
    answer. */
 int db_copy(struct db *db, const struct db_statement *statement, const char *data, size_t size, struct error *error);
+/* What is sent between a scope's beginning and its end fails the scope and not the stream: the owner looks when nothing
+   of it is pending any more. Begins zeroed; whoever owns it outlives its pending entries, and clears `failure`. */
+struct db_scope {
+    struct error failure; /* the first */
+    int slot;             /* of the host's statement that failed; 0: another one's failure */
+    size_t pending;       /* entries that are not answered yet */
+    long long rows;       /* that scripts' statements have written */
+};
+/* From here on what is sent is the scope's; null: the stream's own. db_await, db_failed and what waits tell of a failure
+   of the scope then, too, and leave it there. */
+void db_scope(struct db *db, struct db_scope *scope);
+/* Prepares a statement of the host's own unless it is; says whether something was sent. */
+bool db_prepare(struct db *db, const struct db_statement *statement);
+
+/* For who waits for several connections at once (host/loop/flight): such a connection never waits by itself while the
+   socket takes no more; who has sent looks whether it is crowded, and pushes, or makes room by waiting. */
+void db_relax(struct db *db, bool on);
+bool db_crowded(const struct db *db);
+void db_make_room(struct db *db);
+/* Asks for the answers of all that was sent. */
+void db_ask(struct db *db);
+/* Is everything that was sent answered? */
+bool db_idle(const struct db *db);
+/* Bytes that wait for answers. */
+size_t db_held(const struct db *db);
+/* What to poll for. */
+struct pollfd db_poll(const struct db *db);
+/* Sends an interrupt (Ctrl-C) on to the server, which ends the statement that it carries out. */
+void db_interrupt(struct db *db);
+
 /* How many rows the scripts' statements have written since the connection began, by their command tags. */
 long long db_rows(const struct db *db);
 /* Has a statement failed that db_await has not yet handed over? */

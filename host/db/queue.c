@@ -23,14 +23,20 @@ static const char *text_copy(char **at, const char *text)
 struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_statement *statement)
 {
     const struct origin *origin = &statement->origin;
-    struct entry *entry = malloc(sizeof *entry + text_size(statement->sql) + text_size(origin->revision) +
-                                 text_size(origin->file) + text_size(origin->tenant));
+    size_t size = sizeof(struct entry) + text_size(statement->sql) + text_size(origin->revision) +
+                  text_size(origin->file) + text_size(origin->tenant);
+    struct entry *entry = malloc(size);
     char *at;
     if (entry == NULL)
         abort();
     at = (char *)(entry + 1);
     memset(entry, 0, sizeof *entry);
     entry->kind = kind;
+    entry->size = size;
+    entry->scope = db->scope;
+    db->held += size;
+    if (entry->scope != NULL)
+        entry->scope->pending++;
     entry->statement = *statement;
     entry->statement.values = NULL;
     entry->statement.sql = text_copy(&at, statement->sql);
@@ -51,6 +57,9 @@ void entry_drop_first(struct db *db)
     db->first = entry->next;
     if (db->first == NULL)
         db->last = NULL;
+    db->held -= entry->size;
+    if (entry->scope != NULL)
+        entry->scope->pending--;
     free(entry);
 }
 

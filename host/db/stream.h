@@ -16,6 +16,8 @@ struct entry {
     enum report_level level; /* of a log line */
     const char *logger;
     struct db_statement statement; /* without its values; a log line's text is the sql */
+    struct db_scope *scope;        /* whose failure its own is; null: the stream's */
+    size_t size;                   /* of the block */
     PGresult **into;               /* who wants the result; null: nobody */
     void (*call)(void *);          /* of an ENTRY_CALL */
     void *data;
@@ -31,7 +33,11 @@ struct db {
     bool echo;
     bool broken;              /* the stream cannot go on: the connection is given up */
     struct entry *first, *last;
+    struct db_scope *scope;   /* of what is sent now; null: the stream itself */
+    size_t held;              /* bytes of the entries */
     size_t unflushed;         /* bytes sent since the socket last took everything */
+    bool stuck;               /* it did not take everything the last time */
+    bool relaxed;             /* whoever sends makes room */
     bool unasked;             /* statements were sent behind which neither Sync nor Flush asks for their answers */
     struct error failure;     /* the first since the last await */
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
@@ -48,8 +54,16 @@ struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_sta
 void entry_drop_first(struct db *db);
 void stream_free(struct db *db);
 
-/* stream.c, for copy.c */
-/* The connection is lost: fails the stream with what libpq says of it. */
+/* take.c */
+/* Takes what can be taken without waiting: one result, one sync, or a log line or call that is due. */
+void stream_take_one(struct db *db);
+/* All of that. */
+void stream_take_ready(struct db *db);
+
+/* stream.c */
+/* Nothing that is still in the stream will be answered: fails it, and every scope in it. */
+void stream_give_up(struct db *db, enum error_kind kind, const char *message, const char *hint);
+/* The connection is lost: the same with what libpq says of it. */
 void stream_lost(struct db *db);
 /* Waits until the socket has something to read, or takes more if `write`; an interrupt is passed on. */
 void stream_wait(struct db *db, bool write);
