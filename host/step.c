@@ -225,8 +225,7 @@ void step_free(struct step *step)
     error_clear(&step->failure);
     free(step->tenant);
     free(step->notes);
-    free(step->tenants_seen);
-    free(step->tenants_from);
+    tenant_forget(step);
     PQclear(step->watched);
     free(step);
 }

@@ -35,8 +35,7 @@ struct step {
     char *tenant;             /* whose callback runs */
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */
-    char *tenants_seen;       /* the tenant list of the step's loops, joined by line feeds */
-    char *tenants_from;       /* and the query that gave it */
+    struct tenant_seen *tenants_seen; /* the lists that the step's loops have read */
     bool can_be_ddl;          /* of what was sent in the open part */
     PGresult *watched;        /* the watch's answer, until it is told */
     struct step *next;        /* that was sent after it */

@@ -34,6 +34,15 @@ static PGresult *run_query(struct step *step, const char *query, struct error *e
     return db_query(step->run->ledger->db, &statement, error);
 }
 
+int tenant_check_count(const struct step *step, const char *source, size_t count, bool allow_empty, struct error *error)
+{
+    if (count > 0 || allow_empty || step->run->was_empty)
+        return 0;
+    error_set(error, ERROR_USAGE, "%s gives no tenant: the loop would do nothing", source);
+    error_text(&error->hint, "if that is right, say tenants.each(fn, { allow_empty = true })");
+    return -1;
+}
+
 /* `source` gave the list: the key, or the call's own argument. An empty id would be no tenant context at all. */
 static int check_list(struct step *step, const PGresult *result, const char *source, bool allow_empty, struct error *error)
 {
@@ -49,12 +58,7 @@ static int check_list(struct step *step, const PGresult *result, const char *sou
             error_text(&error->hint, "leave such rows out of %s, or mend them", source);
             return -1;
         }
-    if (PQntuples(result) == 0 && !allow_empty && !step->run->was_empty) {
-        error_set(error, ERROR_USAGE, "%s gives no tenant: the loop would do nothing", source);
-        error_text(&error->hint, "if that is right, say tenants.each(fn, { allow_empty = true })");
-        return -1;
-    }
-    return 0;
+    return tenant_check_count(step, source, (size_t)PQntuples(result), allow_empty, error);
 }
 
 /* A failure that has a file is of a statement that the script had sent before: it says itself what is wrong. */
@@ -66,27 +70,63 @@ static PGresult *read_list(struct step *step, const char *query, struct error *e
     return result;
 }
 
+/* A list that a loop has read. */
+struct tenant_seen {
+    struct tenant_seen *next;
+    char *query, *ids;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The ids as one text that does not depend on their order, which a query may not say. Owned. */
 static char *join_ids(const PGresult *result)
 {
+    int count = PQntuples(result), row;
+    const char **ids = calloc((size_t)count + 1, sizeof *ids);
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    int row;
-    if (out == NULL)
+    if (ids == NULL || out == NULL)
         abort();
-    for (row = 0; row < PQntuples(result); row++)
-        fprintf(out, "%s\n", PQgetvalue(result, row, 0));
+    for (row = 0; row < count; row++)
+        ids[row] = PQgetvalue(result, row, 0);
+    qsort(ids, (size_t)count, sizeof *ids, compare_ids);
+    for (row = 0; row < count; row++)
+        if (row == 0 || strcmp(ids[row], ids[row - 1]) != 0)
+            fprintf(out, "%zu:%s\n", strlen(ids[row]), ids[row]);
     fclose(out);
+    free(ids);
     return text;
 }
 
-/* Remembers what the loop saw, for the second look before the step ends. */
+/* Remembers what a loop saw, for the second look before the step ends. */
 static void remember(struct step *step, const char *query, const PGresult *result)
 {
-    if (step->tenants_seen != NULL)
-        return;
-    step->tenants_seen = join_ids(result);
-    error_text(&step->tenants_from, "%s", query);
+    struct tenant_seen *seen;
+    for (seen = step->tenants_seen; seen != NULL; seen = seen->next)
+        if (strcmp(seen->query, query) == 0)
+            return;
+    seen = calloc(1, sizeof *seen);
+    if (seen == NULL)
+        abort();
+    error_text(&seen->query, "%s", query);
+    seen->ids = join_ids(result);
+    seen->next = step->tenants_seen;
+    step->tenants_seen = seen;
+}
+
+void tenant_forget(struct step *step)
+{
+    while (step->tenants_seen != NULL) {
+        struct tenant_seen *seen = step->tenants_seen;
+        step->tenants_seen = seen->next;
+        free(seen->query);
+        free(seen->ids);
+        free(seen);
+    }
 }
 
 PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error)
@@ -120,22 +160,31 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
     return result;
 }
 
-int tenant_check_list(struct step *step, struct error *error)
+static int check_seen(struct step *step, const struct tenant_seen *seen, struct error *error)
 {
-    PGresult *result = read_list(step, step->tenants_from, error);
+    PGresult *result = read_list(step, seen->query, error);
     char *now;
     bool same;
     if (result == NULL)
         return -1;
     now = join_ids(result);
     PQclear(result);
-    same = strcmp(now, step->tenants_seen) == 0;
+    same = strcmp(now, seen->ids) == 0;
     free(now);
     if (same)
         return 0;
     error_set(error, ERROR_BUSY, "the tenant list has changed while tenants.each ran");
     error_text(&error->hint, "run again: the step is rolled back, and the loop will see the new list");
     return -1;
+}
+
+int tenant_check_list(struct step *step, struct error *error)
+{
+    const struct tenant_seen *seen;
+    for (seen = step->tenants_seen; seen != NULL; seen = seen->next)
+        if (check_seen(step, seen, error) != 0)
+            return -1;
+    return 0;
 }
 
 /* What the policies do not hold: superusers, BYPASSRLS, and an owner whose tables are not FORCE'd. */

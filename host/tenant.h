@@ -15,7 +15,10 @@ int tenant_settle_role(struct step *step, struct error *error);
 int tenant_enter(struct step *step, const char *id, struct error *error);
 /* Checks on the server that they still are, and puts all three back. */
 void tenant_leave(struct step *step);
-/* Has the list changed since the step's loop read it? Then the step may not commit. */
+/* Has a list changed since a loop of the step's transaction read it? Then the step may not commit. */
 int tenant_check_list(struct step *step, struct error *error);
+void tenant_forget(struct step *step);
+/* Fails for a list of `count` tenants that `source` gave, when that is none and nobody expected so. */
+int tenant_check_count(const struct step *step, const char *source, size_t count, bool allow_empty, struct error *error);
 
 #endif

@@ -90,7 +90,7 @@ describe("upgrade --sql", function()
   it("passes over a loop without tenants where the script begins a database, and nowhere else", function()
     local db = helper.database()
     local folder = project(db, { { revision = "aaaa", upgrade = [[
-        op.execute("CREATE TABLE tenants (id text)")
+        op.execute("CREATE TABLE tenants (id text, name text)")
         tenants.each(function() op.execute("SELECT 1") end, { from = "SELECT id FROM tenants" })]] },
       { revision = "bbbb", down = "aaaa",
         upgrade = 'tenants.each(function() op.execute("SELECT 1") end, { from = "SELECT id FROM tenants" })' } })
@@ -103,6 +103,7 @@ describe("upgrade --sql", function()
   it("stops at a tenant's column that the query does not give", function()
     local db = helper.database()
     local folder = project(db, { { revision = "aaaa", upgrade = [[
+      op.execute("CREATE TABLE tenants (id text, name text); INSERT INTO tenants VALUES ('a')")
       tenants.each(function(tenant) op.execute("SELECT :t, :n", { t = tenant.id, n = tenant.nmae }) end,
         { from = "SELECT 'a' AS id, NULL AS name" })]] } })
     says(psql(db, script(folder, "upgrade head --sql")), "tenants_query gives no column nmae")

@@ -177,7 +177,7 @@ describe("tenants.each", function()
   it("names the call's own list when that is what is wrong, and refuses an id that is an empty text", function()
     local _, null = run [[ tenants.each(function() end, { from = "SELECT NULL" }) ]]
     refused(null, 2, "tenants.each's list gives NULL as a tenant's id, in row 1")
-    local _, empty = run [[ tenants.with("", function() end) ]]
+    local _, empty = run [[ tenants.each(function() end, { from = "SELECT ''" }) ]]
     refused(empty, 2, "tenants.each's list gives an empty text as a tenant's id, in row 1")
   end)
 

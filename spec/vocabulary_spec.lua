@@ -40,17 +40,22 @@ describe("the vocabulary", function()
         tenants.each(function(tenant) id = tenant.id end, { from = "SELECT id FROM t", allow_empty = true })
         return id]])
       assert.equal("a", id)
-      assert.same({ { from = "SELECT id FROM t", allow_empty = true } }, bind.loops)
+      assert.same({ "SELECT id FROM t", true }, { bind.loops[1].from, bind.loops[1].allow_empty })
     end)
 
-    it("writes a list of ids as a query that answers them", function()
+    it("takes ids as they are, each once, and never as SQL", function()
       local bind = recorder()
       step.run(bind, [[
         local function nothing() end
-        tenants.each(nothing, { from = { "it's", 7 } })
+        tenants.each(nothing, { from = { "it's", 7, "it's" } })
         tenants.with("a\\b", nothing)]])
-      assert.equal("SELECT unnest(ARRAY['it''s', '7']::text[]) AS id", bind.loops[1].from)
-      assert.equal([[SELECT unnest(ARRAY[E'a\\b']::text[]) AS id]], bind.loops[2].from)
+      assert.same({ "it's", "7" }, bind.loops[1].ids)
+      assert.same({ "a\\b" }, bind.loops[2].ids)
+      for _, call in ipairs { 'tenants.with("", print)', 'tenants.with("a\\0b", print)',
+        'tenants.each(print, { from = { "a", "" } })', "tenants.each(print, { from = { 1.5 } })",
+        "tenants.each(print, { from = { null } })", "tenants.with(null, print)" } do
+        assert.truthy(failure(call):find("id", 1, true), call)
+      end
     end)
 
     it("refuses options that it does not know", function()

@@ -8,6 +8,7 @@
 #include "host/api/put.h"
 #include "host/api/bind_fix.h"
 #include "host/api/bind_loop.h"
+#include "host/api/bind_tenants.h"
 #include "host/config.h"
 #include "host/state.h"
 #include "host/step.h"
@@ -245,13 +246,13 @@ static int bind_mark(lua_State *L)
 static const luaL_Reg methods[] = {
     {"send", bind_send},       {"query", bind_query}, {"autocommit", bind_autocommit}, {"each", bind_each},
     {"log", bind_log},         {"elapsed", bind_elapsed}, {"mark", bind_mark},    {"batches", bind_batches},
-    {"copy", bind_copy},       {NULL, NULL},
+    {"copy", bind_copy},       {"tenants", bind_tenants}, {NULL, NULL},
 };
 
 /* [-0, +1] What the vocabulary needs to know of the configuration. */
 static void push_settings(lua_State *L, const struct run *run)
 {
-    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role",
+    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", "tenants_query",
                                        "naming_convention.ix", "naming_convention.uq", "naming_convention.ck",
                                        "naming_convention.fk", "naming_convention.pk", NULL};
     size_t i;

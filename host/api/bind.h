@@ -6,7 +6,7 @@
 struct step;
 
 /* [-0, +1] The table through which a script's vocabulary reaches the running step: fields revision, direction, file,
-   settings; methods send, query, autocommit, each, with, ids, log, elapsed, mark. doc/vocabulary.md is what an author
+   settings; methods send, query, autocommit, each, tenants, log, elapsed, mark. doc/vocabulary.md is what an author
    sees. */
 void bind_push(lua_State *L, struct step *step);
 /* [-1, +0] What -x gave: a list that later binds have as settings.x; or nil. */

@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "bindings/pq.h"
+#include "host/api/bind_tenants.h"
 #include "host/limit.h"
 #include "host/loop/visit.h"
 #include "host/state.h"
@@ -12,38 +12,38 @@
 #define LOOP_TYPE "dmlua.step.loop"
 enum { RETRIES = 5, MAX_FAILURES = 10 };
 
-/* What the call of tenants.each asked for; the text is anchored by the options' table. */
+/* How the call of tenants.each wants its tenants to be visited; which they are is host/api/bind_tenants.c's. */
 struct each {
-    const char *from;
-    bool allow_empty, resumable;
+    bool resumable;
     int retries, max_failures;
 };
 
-/* [-0, +0] One tenant: the function at `fn` with the row at the top's rows[row], between enter and leave. */
-static void visit(lua_State *L, struct step *step, int fn, int rows, int row, const char *id)
+/* [-0, +1] The id of the row at `row` of the list at `rows`. Borrowed from the stack. */
+static const char *push_id(lua_State *L, int rows, lua_Integer row)
+{
+    const char *id;
+    lua_rawgeti(L, rows, row);
+    lua_getfield(L, -1, "id");
+    lua_remove(L, -2);
+    id = lua_tostring(L, -1);
+    return id;
+}
+
+/* [-0, +0] One tenant: the function at `fn` with a row of the list at `rows`, between enter and leave. */
+static void visit(lua_State *L, struct step *step, int fn, int rows, lua_Integer row)
 {
     struct error error = {0};
+    const char *id = push_id(L, rows, row);
     if (tenant_enter(step, id, &error) != 0)
         bind_fail(L, step, &error);
     lua_pushvalue(L, fn);
-    lua_geti(L, rows, row + 1);
-    lua_pushstring(L, id);
-    lua_setfield(L, -2, "id");
+    lua_rawgeti(L, rows, row);
     if (state_call(L, 1, 0, &error) != 0) {
         error_text(&error.tenant, "%s", id);
         bind_fail(L, step, &error); /* the step is lost: its transaction is rolled back */
     }
     tenant_leave(step);
-}
-
-/* An id that the list has twice is visited once. `seen` is the index of a set. */
-static bool seen_before(lua_State *L, int seen, const char *id)
-{
-    bool before = lua_getfield(L, seen, id) == LUA_TBOOLEAN;
     lua_pop(L, 1);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, seen, id);
-    return before;
 }
 
 static void check_loop(lua_State *L, struct step *step)
@@ -72,38 +72,26 @@ static struct each read_each(lua_State *L, int index)
     const char *mode;
     if (!lua_istable(L, index))
         return each;
-    lua_getfield(L, index, "from");
-    each.from = lua_tostring(L, -1);
-    lua_getfield(L, index, "allow_empty");
-    each.allow_empty = lua_toboolean(L, -1);
     lua_getfield(L, index, "mode");
     mode = lua_tostring(L, -1);
     each.resumable = mode != NULL && strcmp(mode, "resumable") == 0;
-    lua_pop(L, 3);
+    lua_pop(L, 1);
     each.retries = read_number(L, index, "retries", RETRIES);
     each.max_failures = read_number(L, index, "max_failures", MAX_FAILURES);
     return each;
 }
 
 /* The atomic loop: all tenants in the step's transaction. */
-static void each_atomic(lua_State *L, struct step *step, const struct each *each)
+static void each_atomic(lua_State *L, struct step *step)
 {
     struct error error = {0};
-    PGresult **list;
-    int row, rows;
+    lua_Integer row, count;
     if (step_open_part(step, &error) != 0 || tenant_settle_role(step, &error) != 0)
         bind_fail(L, step, &error);
-    list = bind_result_box(L);
-    *list = tenant_list(step, each->from, each->allow_empty, &error);
-    if (*list == NULL)
-        bind_fail(L, step, &error);
-    pq_pushresult(L, *list);
-    lua_getfield(L, -1, "rows");
-    rows = lua_gettop(L);
-    lua_newtable(L);
-    for (row = 0; row < PQntuples(*list); row++)
-        if (!seen_before(L, rows + 1, PQgetvalue(*list, row, 0)))
-            visit(L, step, 2, rows, row, PQgetvalue(*list, row, 0));
+    bind_tenants_push(L, step, 3, NULL);
+    count = luaL_len(L, -1);
+    for (row = 1; row <= count; row++)
+        visit(L, step, 2, lua_gettop(L), row);
 }
 
 static int loop_gc(lua_State *L)
@@ -128,7 +116,7 @@ struct tenant_loop *bind_loop_push(lua_State *L, struct step *step, int retries,
 }
 
 /* [-0, +0] One tenant's callback in a transaction of its own; again when another try may mend it. */
-static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, int row, const char *id)
+static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, lua_Integer row, const char *id)
 {
     struct error error = {0};
     int attempt, rc, decision;
@@ -136,9 +124,7 @@ static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, int ro
         rc = loop_begin(loop, id, &error);
         if (rc == 0) {
             lua_pushvalue(L, 2);
-            lua_geti(L, rows, row + 1);
-            lua_pushstring(L, id);
-            lua_setfield(L, -2, "id");
+            lua_rawgeti(L, rows, row);
             rc = state_call(L, 1, 0, &error);
         }
         if (rc == 0 && loop->step->failure.kind != ERROR_NONE) { /* the callback has caught a failed statement */
@@ -159,26 +145,23 @@ static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, int ro
     }
 }
 
-/* [-0, +0] Visits the tenants of the list that the set at `seen` lacks; says whether there were any. */
-static bool visit_missing(lua_State *L, struct tenant_loop *loop, const struct each *each, int seen)
+/* [-1, +0] Visits the tenants of the list at the top that the set at `seen` lacks; says whether there were any. */
+static bool visit_missing(lua_State *L, struct tenant_loop *loop, int seen)
 {
-    struct error error = {0};
-    PGresult **list = bind_result_box(L);
-    int row, top = lua_gettop(L);
+    int rows = lua_gettop(L);
+    lua_Integer row, count = luaL_len(L, rows);
     bool any = false;
-    *list = loop_list(loop, each->from, each->allow_empty, &error);
-    if (*list == NULL)
-        bind_fail(L, loop->step, &error);
-    pq_pushresult(L, *list);
-    lua_getfield(L, -1, "rows");
-    for (row = 0; row < PQntuples(*list); row++) {
-        const char *id = PQgetvalue(*list, row, 0);
-        if (seen_before(L, seen, id))
-            continue;
-        any = true;
-        visit_alone(L, loop, top + 2, row, id);
+    for (row = 1; row <= count; row++) {
+        const char *id = push_id(L, rows, row);
+        if (lua_getfield(L, seen, id) == LUA_TNIL) {
+            lua_pushboolean(L, 1);
+            lua_setfield(L, seen, id);
+            visit_alone(L, loop, rows, row, id);
+            any = true;
+        }
+        lua_settop(L, rows);
     }
-    lua_settop(L, top - 1);
+    lua_pop(L, 1);
     return any;
 }
 
@@ -200,20 +183,26 @@ static void push_done(lua_State *L, struct tenant_loop *loop)
     lua_pop(L, 1);
 }
 
-/* The resumable loop: a transaction a tenant. */
+/* The resumable loop: a transaction a tenant. The list is read before the loop is opened: a wrong one leaves nothing. */
 static void each_resumable(lua_State *L, struct step *step, const struct each *each)
 {
     struct error error = {0};
     struct tenant_loop *loop = bind_loop_push(L, step, each->retries, each->max_failures);
-    int seen, opened = loop_open(loop, &error);
+    int seen, opened;
+    if (step_cut(step, &error) != 0)
+        bind_fail(L, step, &error);
+    if (!loop_is_done(loop))
+        bind_tenants_push(L, step, 3, loop);
+    opened = loop_open(loop, &error);
     if (opened < 0)
         bind_fail(L, step, &error);
     if (opened > 0)
         return; /* an earlier run has finished it */
     push_done(L, loop);
-    seen = lua_gettop(L);
-    while (visit_missing(L, loop, each, seen)) /* a tenant that appeared meanwhile is visited, too */
-        continue;
+    lua_insert(L, -2);
+    seen = lua_gettop(L) - 1;
+    while (visit_missing(L, loop, seen)) /* a tenant that appeared meanwhile is visited, too */
+        bind_tenants_push(L, step, 3, loop);
     if (loop_close(loop, &error) != 0)
         bind_fail(L, step, &error);
 }
@@ -229,7 +218,7 @@ int bind_each(lua_State *L)
     if (each.resumable)
         each_resumable(L, step, &each);
     else
-        each_atomic(L, step, &each);
+        each_atomic(L, step);
     if (step->run->unconfined)
         step_note(step, "tenants.each", "unconfined");
     return 0;

@@ -6,7 +6,7 @@
 
 #include "host/step.h"
 
-/* The tenant loops, a method of the bind table: each(fn, options). options: from (a query), allow_empty, mode
+/* The tenant loops, a method of the bind table: each(fn, options). options: those of host/api/bind_tenants.h, mode
    ("atomic" or "resumable"), retries, max_failures. */
 int bind_each(lua_State *L);
 

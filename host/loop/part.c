@@ -13,6 +13,17 @@ static struct ledger *ledger_of(const struct tenant_loop *loop)
     return loop->step->run->ledger;
 }
 
+static const struct part *earlier_part(const struct step *step, int number)
+{
+    return parts_find(&step->run->at.unfinished, step->plan->revision, step->direction, number);
+}
+
+bool loop_is_done(const struct tenant_loop *loop)
+{
+    const struct part *part = earlier_part(loop->step, loop->step->part + 1);
+    return part != NULL && part->done;
+}
+
 int loop_open(struct tenant_loop *loop, struct error *error)
 {
     struct step *step = loop->step;
@@ -21,7 +32,7 @@ int loop_open(struct tenant_loop *loop, struct error *error)
     if (step_cut(step, error) != 0)
         return -1;
     step->part++;
-    part = parts_find(&step->run->at.unfinished, revision, step->direction, step->part);
+    part = earlier_part(step, step->part);
     if (part != NULL && part->done) {
         step->finished++;
         return 1;

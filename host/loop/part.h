@@ -13,6 +13,8 @@ struct tenant_loop {
     char *failed; /* a line a failed tenant, for the message */
 };
 
+/* Has an earlier run finished the part that would be opened next? */
+bool loop_is_done(const struct tenant_loop *loop);
 /* Opens the loop's part. Returns 1 when an earlier run has finished it. */
 int loop_open(struct tenant_loop *loop, struct error *error);
 /* The tenants that are done: one column of ids. Owned: PQclear. */

@@ -269,10 +269,20 @@ function guards.ensure_audit_trigger(table_name, options) end
 function guards.declare_global(table_name, options) end
 
 tenants = {}
+---@class tenants.options
+---@field from? string|table
+---@field mode? "atomic"|"resumable"
+---@field allow_empty? boolean
+---@field retries? integer
+---@field max_failures? integer
 ---Calls fn once for every tenant, in the tenant's own context.
 ---@param fn fun(tenant: {id: string})
----@param options? table
+---@param options? tenants.options
 function tenants.each(fn, options) end
+---The tenants' ids, each once, in the list's order.
+---@param options? {from?: string|table, allow_empty?: boolean}
+---@return string[]
+function tenants.ids(options) end
 ---@param id string|integer
 ---@param fn fun(tenant: {id: string})
 function tenants.with(id, fn) end

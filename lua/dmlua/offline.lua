@@ -110,6 +110,8 @@ local function new_bind(writer, settings, step, file)
 
   function bind.query() refuse "reading rows" end
 
+  function bind.tenants() refuse "tenants.ids" end
+
   function bind.elapsed() refuse "context.elapsed" end
 
   function bind:autocommit(fn)

@@ -32,11 +32,12 @@ DECLARE
   dmlua_tenant json;
   dmlua_id text;
   dmlua_visited text[] := '{}';
+  dmlua_unknown text;
 BEGIN
   IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {role} AND (rolsuper OR rolbypassrls)) THEN
     RAISE EXCEPTION 'TenantIsolationError: tenants.each would run as role %, which passes row security', {role};
   END IF;
-  FOR dmlua_tenant IN SELECT pg_catalog.row_to_json(q) FROM ({query}) AS q LOOP
+{check}  FOR dmlua_tenant IN {rows} LOOP
     dmlua_id := (SELECT value FROM pg_catalog.json_each_text(dmlua_tenant) LIMIT 1);
     IF dmlua_id IS NULL THEN
       RAISE EXCEPTION 'tenants_query gives NULL as a tenant''s id';
@@ -92,17 +93,43 @@ local function column_checks(columns)
   return table.concat(checks)
 end
 
--- The query of the ids; another service's database cannot be read from this one.
-local function query_of(settings, options, refuse)
-  if options.from then return options.from end
-  local elsewhere = settings.tenants_service and settings.tenants_service ~= settings.service
-  if elsewhere then
-    refuse("tenants.each over the tenants of another service", "give it the ids: tenants.each(fn, { from = {…} })")
+local as_json = "SELECT pg_catalog.row_to_json(q) FROM (%s) AS q"
+local first = "(SELECT value FROM pg_catalog.json_each_text(%s) LIMIT 1)"
+
+-- The rows of a list of ids, in its order: those of the tenant list, or without one the ids alone.
+local function rows_of_ids(ids, known)
+  local listed = ("pg_catalog.unnest(%s) WITH ORDINALITY AS i(id, n)"):format(quote.literals(ids))
+  if not known then
+    return ("SELECT pg_catalog.json_build_object('id', i.id) FROM %s ORDER BY i.n"):format(listed)
   end
-  if not settings.tenants_query then
+  return ("SELECT t.j FROM (%s) AS t(j) JOIN %s ON i.id = %s ORDER BY i.n"):format(as_json:format(known), listed,
+    first:format "t.j")
+end
+
+local unknown_ids = [[
+  SELECT pg_catalog.string_agg(pg_catalog.quote_literal(i.id), ', ') INTO dmlua_unknown
+    FROM ({ids} EXCEPT SELECT {first} FROM ({known}) AS t(j)) AS i(id);
+  IF dmlua_unknown IS NOT NULL THEN
+    RAISE EXCEPTION 'tenants.each: the tenant list does not know %', dmlua_unknown;
+  END IF;
+]]
+
+-- SQL for the rows to visit, and the check that the tenant list knows them all. Another service's database cannot be
+-- read from this one: its list can neither be visited nor compared with.
+local function rows_of(settings, options, refuse)
+  local elsewhere = settings.tenants_service and settings.tenants_service ~= settings.service
+  local known = not elsewhere and settings.tenants_query or nil
+  local own = options.ids or options.from
+  if elsewhere and not own then
+    refuse("tenants.each over the tenants of another service", "give it the ids: tenants.each(fn, { from = {…} })")
+  elseif not known and not own then
     refuse("tenants.each without tenants_query", "set tenants_query, or give `from`")
   end
-  return settings.tenants_query
+  local rows = options.ids and rows_of_ids(options.ids, known) or as_json:format(options.from or known)
+  if not known or not own then return rows, "" end
+  local ids = options.ids and "SELECT pg_catalog.unnest(" .. quote.literals(options.ids) .. ")"
+    or ("SELECT %s FROM (%s) AS t(j)"):format(first:format "t.j", rows)
+  return rows, block.fill(unknown_ids, { ids = ids, first = first:format "t.j", known = as_json:format(known) })
 end
 
 local function role_of(settings, refuse)
@@ -117,7 +144,8 @@ end
 --- begins (`settings.begins`) may have no tenant yet.
 function M.new(settings, options, refuse)
   local loop, statements, read = {}, {}, {}
-  local query, role = query_of(settings, options, refuse), role_of(settings, refuse)
+  local rows, check = rows_of(settings, options, refuse)
+  local role = role_of(settings, refuse)
   loop.tenant = setmetatable({}, { __index = function(_, name)
     read[#read + 1] = setmetatable({ name = name, bound = false }, Column)
     return read[#read]
@@ -132,7 +160,7 @@ function M.new(settings, options, refuse)
     for _, column in ipairs(read) do
       if not column.bound then unknown(column) end
     end
-    return block.statement(template, { query = query, setting = quote.literal(settings.tenant_setting),
+    return block.statement(template, { rows = rows, check = check, setting = quote.literal(settings.tenant_setting),
       role = role and quote.literal(role) or "'none'", user = role and quote.literal(role) or "current_user",
       columns = column_checks(read), statements = table.concat(statements, "\n"),
       allow_empty = (options.allow_empty or settings.begins) and "true" or "false" })

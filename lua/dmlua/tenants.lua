@@ -2,37 +2,9 @@
 -- arguments are read.
 
 local arguments = require "dmlua.arguments"
-local quote = require "dmlua.quote"
-local record = require "dmlua.record"
+local tenant_lists = require "dmlua.tenant_lists"
 
 local M = {}
-
--- Ids as the query that answers them; it may run on the database that holds the tenants.
-local function query_of(ids)
-  return "SELECT unnest(" .. quote.literals(ids) .. ") AS id"
-end
-
-local function is_id(value)
-  return type(value) == "string" or math.type(value) == "integer"
-end
-
-arguments.kind("tenant", function(value)
-  if is_id(value) then return tostring(value) end
-  return nil, "a tenant's id"
-end)
-
-arguments.kind("tenants", function(value)
-  local expected = "a query whose first column is the id, or a list of ids"
-  if type(value) == "string" then return value end
-  if record.kind(value) == "text" then return value.text end
-  if not record.plain(value) then return nil, expected end
-  local ids = {}
-  for key, id in pairs(value) do
-    if math.type(key) ~= "integer" or not is_id(id) then return nil, expected end
-    ids[key] = tostring(id)
-  end
-  return query_of(ids)
-end)
 
 arguments.kind("loop_mode", function(value)
   if value == "atomic" or value == "resumable" then return value end
@@ -47,7 +19,20 @@ local each = {
 
 --- The loops of one step.
 function M.new(step)
-  local bind, tenants = step.bind, {}
+  local bind, tenants, known_row = step.bind, {}, nil
+
+  -- What the engine reads, and what it asks back.
+  local function list(call, from, allow_empty, mode)
+    return { mode = mode, from = from and from.query, ids = from and from.ids, allow_empty = allow_empty,
+      known = not from or bind.settings.tenants_query ~= nil,
+      choose = function(rows, known)
+        if known and mode ~= "resumable" then -- whose list is not looked at again at the step's end
+          known_row = {}
+          for _, row in ipairs(known) do known_row[row.id] = row end
+        end
+        return from and tenant_lists.choose(call, from, rows, known) or known
+      end }
+  end
 
   -- What stands inside a loop has to know: it would be the tenant's role that stands before op.across_tenants' door.
   local function visit(fn, options)
@@ -62,14 +47,30 @@ function M.new(step)
   --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
-    visit(given.fn, { from = given.from, mode = given.mode, allow_empty = given.allow_empty,
-      retries = given.retries, max_failures = given.max_failures })
+    local options = list("tenants.each", given.from, given.allow_empty, given.mode)
+    options.retries, options.max_failures = given.retries, given.max_failures
+    visit(given.fn, options)
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.
   function tenants.with(...)
     local given = arguments.read("tenants.with", { { "id", "tenant" }, { "fn", "function" } }, ...)
-    visit(given.fn, { from = query_of { given.id } })
+    local options, row = list("tenants.with", { ids = { given.id } }), known_row and known_row[given.id]
+    if row then -- the step has read the list, which is looked at again before it ends
+      options.known, options.choose = false, function() return { row } end
+    end
+    visit(given.fn, options)
+  end
+
+  --- ids({from, allow_empty}): the tenants' ids as texts, each once, in the list's order.
+  function tenants.ids(...)
+    local given = arguments.read("tenants.ids", { options = { from = "tenants", allow_empty = "boolean" } }, ...)
+    if step.tenant or bind.fix then
+      arguments.fail("tenants.ids", "cannot stand inside tenants.each or run(tenant), where one tenant is all there is")
+    end
+    local ids = {}
+    for i, row in ipairs(bind:tenants(list("tenants.ids", given.from, given.allow_empty))) do ids[i] = row.id end
+    return ids
   end
 
   return tenants
