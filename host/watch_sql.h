@@ -1,6 +1,8 @@
 #ifndef DMLUA_WATCH_SQL_H
 #define DMLUA_WATCH_SQL_H
 
+#include "bindings/policy_sql.h"
+
 /* What the host knows of tables and tenants, as pieces of SQL. All of them read $1: tenant column, $2: tenant setting,
    $3: whether row security is to be set up, $4: patterns of global_tables, $5: schema of dmlua's own tables, $6: name
    of the version table. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with their schema, since a
@@ -15,11 +17,6 @@
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                                                    \
     "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
 
-/* A policy's expression without what differs only in writing: parentheses, blanks, casts to text, the alias that the
-   server gives a sub-select. The guards compare in the same way (bindings/guard.c). */
-#define WATCH_NORMAL(expression)                                                                                             \
-    "pg_catalog.regexp_replace(" expression ", ' AS \"?nullif\"?|::text|[()[:space:]]', '', 'g')"
-
 /* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards'
    own; the setting is cast to the column's type, below domains and without a length. */
 #define WATCH_FAULT                                                                                                          \
@@ -32,18 +29,11 @@
     " THEN 'it has no policy'"                                                                                               \
     " ELSE (SELECT 'its policy ' || pg_catalog.quote_ident(p.polname) || ' is not the tenant''s'"                            \
     "  FROM pg_catalog.pg_policy p,"                                                                                         \
-    "  LATERAL (SELECT pg_catalog.regexp_replace(pg_catalog.format('%I = SELECT NULLIF current_setting %L, true, ''''%s',"   \
-    "   CAST($1 AS text), CAST($2 AS text), CASE WHEN w.type = 'text' THEN '' ELSE '::' || w.type END),"                     \
-    "   '[()[:space:]]', '', 'g') AS normal) o"                                                                              \
-    "  WHERE p.polrelid = c.oid AND p.polpermissive"                                                                         \
-    "  AND (coalesce(" WATCH_NORMAL("pg_catalog.pg_get_expr(p.polqual, p.polrelid)") ", o.normal) <> o.normal"               \
-    "  OR coalesce(" WATCH_NORMAL("pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)") ", o.normal) <> o.normal)"           \
+    "  LATERAL (SELECT " POLICY_NORMAL(POLICY_PREDICATE("CAST($1 AS text)", "CAST($2 AS text)", "w.type")) " AS normal) o"    \
+    "  WHERE p.polrelid = c.oid AND p.polpermissive AND " POLICY_WIDENS("o.normal")                                          \
     "  ORDER BY p.polname LIMIT 1) END"                                                                                      \
     " FROM (SELECT pg_catalog.max(x.type) AS type, coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM ("    \
-    "  SELECT a.attnotnull, (WITH RECURSIVE base(id) AS (SELECT a.atttypid UNION ALL"                                        \
-    "    SELECT t.typbasetype FROM base JOIN pg_catalog.pg_type t ON t.oid = base.id WHERE t.typtype = 'd')"                 \
-    "   SELECT pg_catalog.format_type(t.oid, -1) FROM base JOIN pg_catalog.pg_type t ON t.oid = base.id"                     \
-    "   WHERE t.typtype <> 'd') AS type"                                                                                     \
+    "  SELECT a.attnotnull, " POLICY_TYPE("a.atttypid") " AS type"                                                           \
     "  FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)"                             \
     "  AND a.attnum > 0 AND NOT a.attisdropped) x) w)"
 

@@ -86,6 +86,7 @@ function M.new(step)
   local function place_of(given)
     return {
       table = given.table_name, schema = given.schema, column = given.column or settings.tenant_column,
+      given_column = given.column, columns = given.additional_columns or {}, unique = given.unique,
       setting = settings.tenant_setting, app_role = settings.app_role, default_type = DEFAULT_TYPE,
       type = given.type and given.type.sql or settings.tenant_type, check_column = settings.isolation == "rls",
     }

@@ -5,6 +5,7 @@
 -- object in DETAIL, the repair in HINT. What was changed comes back as a notice that begins with "dmlua: ".
 
 local block = require "dmlua.block"
+local call_text = require "dmlua.guards.call"
 local guard = require "dmlua.guard"
 local json = require "dmlua.json"
 local quote = require "dmlua.quote"
@@ -52,12 +53,12 @@ local own = [[
   END IF;
 ]]
 
-local needed = "AND EXISTS (SELECT FROM json_array_elements(findings) AS f WHERE f->>'repair' IS NOT NULL)"
+local needed = "AND EXISTS (SELECT FROM json_array_elements(findings) AS f WHERE f->>'done' IS NOT NULL)"
 
 local mend = [[
   FOR finding IN
     SELECT f->>'repair' AS repair, f->>'done' AS done FROM json_array_elements(findings) AS f
-    WHERE f->>'repair' IS NOT NULL
+    WHERE f->>'done' IS NOT NULL
   LOOP
     EXECUTE finding.repair;
     changes := changes || finding.done;
@@ -70,9 +71,11 @@ local complain = [[
       MESSAGE = 'TenantIsolationError: '
         || (SELECT string_agg(f->>'detail', '; ') FROM json_array_elements(findings) AS f),
       DETAIL = json_build_object('table', {table},
-        'checks', (SELECT json_agg(f->'failed') FROM json_array_elements(findings) AS f))::text,
+        'checks', (SELECT json_agg(f->'failed') FROM json_array_elements(findings) AS f),
+        'repair', (SELECT json_agg(f->'repair') FROM json_array_elements(findings) AS f
+                   WHERE f->>'repair' IS NOT NULL))::text,
       HINT = (SELECT string_agg(h.hint, ' ' ORDER BY h.place) FROM (
-        SELECT f.value->>'hint' AS hint, min(f.place) AS place
+        SELECT coalesce(f.value->>'hint', {call} || ' sets it right.') AS hint, min(f.place) AS place
         FROM json_array_elements(findings) WITH ORDINALITY AS f(value, place) GROUP BY 1) AS h);
   END IF;
 ]]
@@ -85,15 +88,22 @@ local function fill(template, place, values)
   return block.fill(template, values)
 end
 
--- Looks with a probe and complains; when `mending`, first carries out the repairs that the findings bring: "table" by
--- the table's owner, "role" by whoever may.
-local function check(place, probe, arguments, code, mending)
+-- The call of a guard for this table that brings about what is missing.
+local function call_of(place, name, more)
+  local options = { { "schema", place.schema }, { "column", place.given_column } }
+  for _, option in ipairs(more or {}) do options[#options + 1] = option end
+  return call_text(name, place.table, options, more and more.list)
+end
+
+-- Looks with a probe and complains, naming `call` as the way out; when `mending`, first carries out the repairs that the
+-- findings bring: "table" by the table's owner, "role" by whoever may.
+local function check(place, probe, arguments, code, call, mending)
   local parts = { look }
   if mending == "table" then parts[#parts + 1] = own end
   if mending then parts[#parts + 1] = mend .. "  IF FOUND THEN\n" .. look .. "  END IF;\n" end
   parts[#parts + 1] = complain
   return fill(table.concat(parts), place, { probe = quote.dollar(guard.sql[probe]), arguments = arguments,
-    code = quote.literal(code), and_needed = needed })
+    code = quote.literal(code), and_needed = needed, call = quote.literal(call) })
 end
 
 local function text_or_null(text)
@@ -106,6 +116,11 @@ end
 
 M.fill, M.statement = fill, statement
 
+--- SQL: a number of rows in words, "1 row", "3 rows".
+function M.rows(number)
+  return ("(%s || CASE WHEN %s = 1 THEN ' row' ELSE ' rows' END)"):format(number, number)
+end
+
 --- Refuses a role that does not count as the table's owner.
 function M.own(place)
   return fill(own, place, { and_needed = "" })
@@ -113,7 +128,7 @@ end
 
 local function column_check(place)
   local arguments = ("target, %s, %s"):format(quote.literal(place.column), text_or_null(place.type))
-  return check(place, "tenant_column", arguments, "ZD002")
+  return check(place, "tenant_column", arguments, "ZD002", call_of(place, "ensure_tenant_column"))
 end
 
 --- The tenant column is there, of this type (where one is given), and not nullable.
@@ -134,10 +149,15 @@ local refuse_rows = [[
           CASE WHEN amount > 1000 THEN 'more than 1000 rows' WHEN amount = 1 THEN '1 row' ELSE amount || ' rows' END,
           target || CASE WHEN amount = 1 THEN ' has' ELSE ' have' END, {column}),
         DETAIL = json_build_object('table', {table}, 'checks', ARRAY['tenant_column_null'], 'rows', amount)::text,
-        HINT = format('Say whose they are: guards.ensure_tenant_column(%s, { backfill = "SQL expression" }).',
-          to_json({name}::text));
+        HINT = {say_whose};
     END;
 ]]
+
+local function refuse_text(place, condition)
+  local call = call_of(place, "ensure_tenant_column", { { "backfill", "SQL expression" } })
+  return fill(refuse_rows, place, { condition = condition, say_whose = quote.literal("Say whose they are: " .. call
+    .. "; a large table is filled without a lock by op.add_not_null_online.") })
+end
 
 local add_column = [[
   IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
@@ -156,7 +176,7 @@ local fill_column = [[
     EXECUTE {update};
     GET DIAGNOSTICS amount = ROW_COUNT;
     IF amount > 0 THEN
-      changes := changes || format('%s filled in in %s rows', {column}, amount);
+      changes := changes || format('%s filled in for %s', {column}, {rows});
     END IF;
   END IF;
 ]]
@@ -180,7 +200,7 @@ end
 local function add_column_text(place, null)
   return fill(add_column, place, {
     own = M.own(place), type = inside_format(place.type or place.default_type), null = null,
-    refuse = fill(refuse_rows, place, { condition = "true" }),
+    refuse = refuse_text(place, "true"),
   })
 end
 
@@ -193,27 +213,30 @@ end
 function M.fill_column(place, expression)
   local name, column = quote.qualified(place.schema, place.table), quote.ident(place.column)
   local update = ("UPDATE %s SET %s = (%s) WHERE %s IS NULL"):format(name, column, expression, column)
-  return statement(place, fill(fill_column, place, { update = quote.literal(update) }))
+  return statement(place, fill(fill_column, place, { update = quote.literal(update), rows = M.rows "amount" }))
 end
 
 --- The column is there, filled and NOT NULL; on rows without a tenant it is refused, with their number.
 function M.ensure_column(place, is_there)
   local forbid = fill(forbid_null, place, { own = M.own(place),
-    refuse = fill(refuse_rows, place, { condition = "%I IS NULL" }) })
+    refuse = refuse_text(place, "%I IS NULL") })
   return statement(place, is_there and "" or add_column_text(place, " NOT NULL"), forbid, column_check(place))
 end
 
 local refer = [[
-  IF NOT EXISTS (
-    SELECT FROM pg_catalog.pg_constraint c
-    JOIN pg_catalog.pg_attribute l ON l.attrelid = c.conrelid AND ARRAY[l.attnum] = c.conkey
-    JOIN pg_catalog.pg_attribute r ON r.attrelid = c.confrelid AND ARRAY[r.attnum] = c.confkey
-    WHERE c.contype = 'f' AND c.conrelid = target AND c.confrelid = to_regclass({referent})
-      AND l.attname = {column} AND r.attname = {remote}
-  ) THEN
+  SELECT c.conname AS name, c.convalidated AS validated INTO finding FROM pg_catalog.pg_constraint c
+  JOIN pg_catalog.pg_attribute l ON l.attrelid = c.conrelid AND ARRAY[l.attnum] = c.conkey
+  JOIN pg_catalog.pg_attribute r ON r.attrelid = c.confrelid AND ARRAY[r.attnum] = c.confkey
+  WHERE c.contype = 'f' AND c.conrelid = target AND c.confrelid = to_regclass({referent})
+    AND l.attname = {column} AND r.attname = {remote} ORDER BY c.convalidated DESC, c.conname LIMIT 1;
+  IF NOT FOUND THEN
 {own}
     EXECUTE {alter};
     changes := changes || format('foreign key to %s added', {referent});
+  ELSIF NOT finding.validated THEN
+{own}
+    EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, finding.name);
+    changes := changes || format('foreign key %s validated', finding.name);
   END IF;
 ]]
 
@@ -230,7 +253,8 @@ end
 
 local function index_check(place, wanted, mending)
   local arguments = ("target, %s::json"):format(quote.literal(json.encode(wanted)))
-  return check(place, "tenant_indexes", arguments, "ZD003", mending)
+  local call = call_of(place, "ensure_tenant_indexes", { list = place.columns, { "unique", place.unique } })
+  return check(place, "tenant_indexes", arguments, "ZD003", call, mending)
 end
 
 --- The wanted indexes: a list of {columns, is_unique, optional, name}.
@@ -242,10 +266,15 @@ function M.ensure_indexes(place, wanted)
   return statement(place, index_check(place, wanted, "table"))
 end
 
+local function isolate(place)
+  return call_of(place, "ensure_tenant_isolation")
+end
+
 local function role_check(place, mending)
   if not place.app_role then return "" end
   local schema = "(SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = target)"
-  return check(place, "app_role", quote.literal(place.app_role) .. ", " .. schema, "ZD005", mending)
+  return check(place, "app_role", quote.literal(place.app_role) .. ", " .. schema, "ZD005", isolate(place),
+    mending)
 end
 
 local find_type = [[
@@ -255,12 +284,13 @@ local find_type = [[
 local function isolation_check(place, mending)
   local arguments = ("target, %s, %s, cast_type"):format(quote.literal(place.column), quote.literal(place.setting))
   return fill(find_type, place, { cast = quote.dollar(guard.sql.cast_type) })
-    .. check(place, "tenant_isolation", arguments, "ZD004", mending)
+    .. check(place, "tenant_isolation", arguments, "ZD004", isolate(place), mending)
 end
 
 local function privilege_check(place, mending)
   if not place.app_role then return "" end
-  return check(place, "app_privileges", "target, " .. quote.literal(place.app_role), "ZD005", mending)
+  return check(place, "app_privileges", "target, " .. quote.literal(place.app_role), "ZD005",
+    isolate(place), mending)
 end
 
 --- Column, row security, policy and the application role's rights are as they have to be.
@@ -289,29 +319,39 @@ function M.ensure_role(role, schema)
   local arguments = ("%s, to_regnamespace(%s)::oid"):format(quote.literal(role), name)
   local place = { table = schema, column = "" }
   return quote.block(block.fill(role_declarations, { schema = name })
-    .. check(place, "app_role", arguments, "ZD005", "role") .. ending)
+    .. check(place, "app_role", arguments, "ZD005", "guards.setup_tenant_isolation()", "role") .. ending)
 end
 
 local drop = [[
+  DECLARE
+    finding_policy name;
+  BEGIN
+{own}
   FOR finding IN
-    SELECT c.oid::regclass AS id, c.relname || '_tenant_isolation' AS policy, c.relrowsecurity, c.relforcerowsecurity
+    SELECT c.oid::regclass AS id, c.relrowsecurity, c.relforcerowsecurity
     FROM pg_catalog.pg_class c
-    WHERE c.oid IN (SELECT target::oid UNION SELECT relid::oid FROM pg_partition_tree(target)) ORDER BY c.oid
+    WHERE c.relkind IN ('r', 'p') AND c.oid IN (
+      WITH RECURSIVE member(id) AS (SELECT target::oid
+        UNION SELECT h.inhrelid FROM member JOIN pg_catalog.pg_inherits h ON h.inhparent = id)
+      SELECT id FROM member) ORDER BY c.oid
   LOOP
-    IF EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = finding.id AND polname = finding.policy) THEN
-      EXECUTE format('DROP POLICY %I ON %s', finding.policy, finding.id);
-      changes := changes || format('policy %I dropped', finding.policy);
-    END IF;
+    FOR finding_policy IN SELECT polname FROM pg_catalog.pg_policy
+      WHERE polrelid = finding.id AND polpermissive AND polname ~ '(^|_)tenant_isolation$' ORDER BY 1
+    LOOP
+      EXECUTE format('DROP POLICY %I ON %s', finding_policy, finding.id);
+      changes := changes || format('policy %I dropped', finding_policy);
+    END LOOP;
     IF finding.relrowsecurity OR finding.relforcerowsecurity THEN
       EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY', finding.id);
       changes := changes || format('row security of %s turned off', finding.id);
     END IF;
   END LOOP;
+  END;
 ]]
 
 --- Row security and the tenant's policy are gone.
 function M.drop_isolation(place)
-  return statement(place, drop)
+  return statement(place, fill(drop, place, { own = M.own(place) }))
 end
 
 --- Says that no row security is set up here, and why.

@@ -131,13 +131,6 @@ local rename = [[
     part record;
   BEGIN
 {own}
-    IF octet_length({new} || '_tenant_isolation') > 63 THEN
-      RAISE EXCEPTION USING ERRCODE = 'ZD004',
-        MESSAGE = format('TenantIsolationError: the policy %I would have %s bytes, PostgreSQL keeps 63',
-          {new} || '_tenant_isolation', octet_length({new} || '_tenant_isolation')),
-        DETAIL = json_build_object('table', {table}, 'checks', ARRAY['policy_name_too_long'])::text,
-        HINT = 'Give the table a name of at most 46 bytes.';
-    END IF;
     EXECUTE format('ALTER TABLE %s RENAME TO %I', target, {new}::text);
     FOR part IN
       SELECT o.kind, o.name, o.place, p.prefix || {new} || substr(o.name, length(p.prefix || old_name) + 1) AS renamed
