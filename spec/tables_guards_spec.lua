@@ -208,6 +208,15 @@ describe("the guards of tables", function()
       assert.is_nil(value "SELECT to_regclass('customers_audit')")
     end)
 
+    it("refuses a name with which its audit's would be cut", function()
+      run(customers .. [[guards.ensure_audit_trigger("customers")
+        guards.rename_tenant_aware_table("customers", ("x"):rep(51))]])
+      assert.equal(("x"):rep(51), value "SELECT relname FROM pg_class WHERE relname LIKE 'xxx%x'")
+      local message = refusal [[guards.rename_tenant_aware_table(("x"):rep(51), ("y"):rep(52))]]
+      assert.equal("ZD010", message.sqlstate)
+      assert.truthy(message.hint:find("at most 51 bytes", 1, true))
+    end)
+
     it("leaves the policy its name where the new one would be cut", function()
       local name = ("x"):rep(50)
       run(customers)
@@ -271,6 +280,20 @@ describe("the guards of tables", function()
         value "SELECT polname FROM pg_policy WHERE polrelid = 'customers_audit'::regclass")
       owner:exec "ALTER TABLE customers DISABLE TRIGGER USER"
       assert.truthy(refusal([[guards.ensure_audit_trigger("customers")]]).message:find("disabled", 1, true))
+    end)
+
+    it("refuses a table of the audit's name that is none, and stands on a partitioned table", function()
+      owner:exec "CREATE TABLE t (id int, tenant_id text NOT NULL) PARTITION BY LIST (id)"
+      owner:exec "CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1)"
+      owner:exec "CREATE TABLE t_audit (id int)"
+      run [[guards.ensure_tenant_isolation("t")]]
+      assert.truthy(refusal([[guards.ensure_audit_trigger("t")]]).message:find("t_audit is there, but is no audit", 1,
+        true))
+      owner:exec "DROP TABLE t_audit"
+      run [[guards.ensure_audit_trigger("t")]]
+      as_tenant("a", "INSERT INTO t VALUES (1, 'a')")
+      as_tenant("b", "INSERT INTO t VALUES (1, 'b')")
+      assert.equal("a", as_tenant("a", "SELECT tenant_id FROM t_audit").rows[1][1])
     end)
 
     it("works for names that have to be quoted, and other types, columns and settings", function()

@@ -47,6 +47,14 @@ local ensure = [[
     kind text := (SELECT format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute
                   WHERE attrelid = target AND attname = {column} AND NOT attisdropped);
   BEGIN
+    IF to_regclass({audit}) IS NOT NULL AND (SELECT count(*) FROM pg_catalog.pg_attribute
+        WHERE attrelid = to_regclass({audit}) AND NOT attisdropped
+          AND attname IN ({column}, 'at', 'who', 'action', 'row_before', 'row_after')) < 6 THEN
+      RAISE EXCEPTION USING ERRCODE = 'ZD010',
+        MESSAGE = format('TenantIsolationError: %s is there, but is no audit table of %s', {audit}, target),
+        DETAIL = json_build_object('table', {table}, 'checks', ARRAY['audit_table_differs'])::text,
+        HINT = 'Rename it: an audit table has this name.';
+    END IF;
     IF to_regclass({audit}) IS NULL THEN
 {own}
       EXECUTE format('CREATE TABLE {audit_text} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {tenant_text} %s'
@@ -134,6 +142,18 @@ function M.block(place)
   return blocks.statement(place, blocks.fill(ensure, place, values))
 end
 
+-- What is called after a table that is called `name` in full.
+local LONGEST = 63 - #"_audit_write"
+
+local refuse_name = [[
+  IF to_regclass({old_audit}) IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD010',
+      MESSAGE = format('TenantIsolationError: %s has an audit table, whose function''s name would be cut', target),
+      DETAIL = json_build_object('table', {table}, 'checks', ARRAY['audit_name_too_long'])::text,
+      HINT = 'Give the table a name of at most {longest} bytes.';
+  END IF;
+]]
+
 local move = [[
   IF to_regclass({old_audit}) IS NOT NULL THEN
     EXECUTE {table};
@@ -148,9 +168,21 @@ local move = [[
   END IF;
 ]]
 
---- Gives the audit table, if there is one, the name of a table that has been renamed.
+-- As the guards call it (bindings/guard.c).
+local function policy_of(place)
+  local name = place.table .. "_audit"
+  return (#name <= 46 and name .. "_" or "") .. "tenant_isolation"
+end
+
+--- Gives the audit table, if there is one, the name of a table that has been renamed; nil where there can be none.
 function M.rename(old, new, settings)
-  local from, to = names_of(old), names_of(new)
+  if #old.table > LONGEST then return nil end -- it cannot have one
+  local from = names_of(old)
+  if #new.table > LONGEST then
+    return blocks.statement(new, blocks.fill(refuse_name, new, { old_audit = quote.literal(from.audit),
+      longest = tostring(LONGEST) }))
+  end
+  local to = names_of(new)
   local body = blocks.fill(write, new, { setting = quote.literal(settings.tenant_setting), audit = to.audit,
     tenant = quote.ident(new.column) })
   local function sql(format, ...) return quote.literal(format:format(...)) end
@@ -163,9 +195,9 @@ function M.rename(old, new, settings)
     trigger = sql("ALTER TRIGGER %s ON %s RENAME TO %s", quote.ident(old.table .. "_audit_keep"), to.audit,
       bare "_audit_keep"),
     ["function"] = quote.literal(write_function(to, body)),
-    old_policy = quote.literal(old.table .. "_audit_tenant_isolation"),
-    policy = sql("ALTER POLICY %s ON %s RENAME TO %s", quote.ident(old.table .. "_audit_tenant_isolation"), to.audit,
-      bare "_audit_tenant_isolation"),
+    old_policy = quote.literal(policy_of(old)),
+    policy = sql("ALTER POLICY %s ON %s RENAME TO %s", quote.ident(policy_of(old)), to.audit,
+      quote.ident(policy_of(new))),
   }))
 end
 

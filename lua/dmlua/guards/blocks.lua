@@ -95,8 +95,8 @@ local function call_of(place, name, more)
   return call_text(name, place.table, options, more and more.list)
 end
 
--- Looks with a probe and complains, naming `call` as the way out; when `mending`, first carries out the repairs that the
--- findings bring: "table" by the table's owner, "role" by whoever may.
+-- Looks with a probe and complains, naming `call` as the way out; when `mending`, first carries out the repairs that
+-- the findings bring: "table" by the table's owner, "role" by whoever may.
 local function check(place, probe, arguments, code, call, mending)
   local parts = { look }
   if mending == "table" then parts[#parts + 1] = own end

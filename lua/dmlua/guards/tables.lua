@@ -140,7 +140,8 @@ function M.add(guards, step, tools)
     local place = tools.place_of(given)
     local renamed = setmetatable({ table = given.new_name }, { __index = place })
     tools.send(table_blocks.rename(place, given.new_name))
-    tools.send(audit.rename(place, renamed, settings))
+    local move_audit = audit.rename(place, renamed, settings)
+    if move_audit then tools.send(move_audit) end
     guards.assert_tenant_isolation(given.new_name, { schema = given.schema })
   end
 end
