@@ -15,6 +15,8 @@ int luaopen_dmlua_engine_server(lua_State *L);
 struct config *config_check(lua_State *L, int index);
 struct graph *graph_check(lua_State *L, int index);
 struct tree *tree_check(lua_State *L, int index);
+/* The same of one whose scripts may be run. */
+struct tree *tree_check_hashed(lua_State *L, int index);
 struct script;
 struct script *fix_script_check(lua_State *L, int index);
 

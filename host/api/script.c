@@ -20,6 +20,13 @@ struct tree *tree_check(lua_State *L, int index)
     return luaL_checkudata(L, index, type_name);
 }
 
+struct tree *tree_check_hashed(lua_State *L, int index)
+{
+    struct tree *tree = tree_check(L, index);
+    luaL_argcheck(L, tree->hashed, index, "the tree was loaded for its headers only");
+    return tree;
+}
+
 static int open_tree(struct tree *tree, const struct config *config, struct error *error)
 {
     char **versions;
@@ -36,13 +43,13 @@ static int open_tree(struct tree *tree, const struct config *config, struct erro
     return result;
 }
 
-/* load(config) → tree */
+/* load(config[, headers_only]) → tree; without the files' hashes it can be looked at, and nothing of it run */
 static int module_load(lua_State *L)
 {
     struct config *config = config_check(L, 1);
     struct error error = {0};
     struct tree *tree = lua_newuserdatauv(L, sizeof *tree, 1);
-    *tree = (struct tree){0};
+    *tree = (struct tree){.hashed = !lua_toboolean(L, 2)};
     tree->limits.memory = (size_t)config_number(config, "script_memory_mb") << 20;
     tree->limits.seconds = (int)config_number(config, "script_seconds");
     luaL_setmetatable(L, type_name);
@@ -147,7 +154,7 @@ static int tree_method_check(lua_State *L)
    text instead of execution. Raises what the script raised. */
 static int tree_method_run(lua_State *L)
 {
-    const struct script *script = tree_find(tree_check(L, 1), luaL_checkstring(L, 2));
+    const struct script *script = tree_find(tree_check_hashed(L, 1), luaL_checkstring(L, 2));
     const char *entry = luaL_checkstring(L, 3);
     struct error error = {0};
     luaL_argcheck(L, script != NULL, 2, "no such revision");

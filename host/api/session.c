@@ -135,7 +135,7 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
 static int session_current(lua_State *L)
 {
     struct session *session = session_check(L);
-    const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check(L, 2);
+    const struct tree *tree = lua_isnoneornil(L, 2) ? NULL : tree_check_hashed(L, 2);
     struct error error = {0};
     struct work *work = work_push(L);
     size_t changed_count = 0;
@@ -223,7 +223,7 @@ static const char **read_targets(lua_State *L, int index, size_t *count)
 static int run_command(lua_State *L, const char *kind, unsigned command)
 {
     struct session *session = session_check(L);
-    struct tree *tree = tree_check(L, 2);
+    struct tree *tree = tree_check_hashed(L, 2);
     struct error error = {0};
     struct run_options options;
     struct events events = {.L = L};

@@ -41,31 +41,73 @@ static size_t mark_size(const char *text, size_t size)
     return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
-/* The size comes first, so that nothing is open while Lua makes room for the text. */
-void chunk_read(lua_State *L, const char *path, char sha256[65])
+/* Opens the file and says how large it is. Null, or what is the matter with it. */
+static const char *open_file(const char *path, int *fd, size_t *size)
 {
     struct stat status;
-    ssize_t got = -1;
-    size_t mark;
-    char *block;
-    int fd, failure;
-    if (stat(path, &status) != 0)
-        raise_read(L, path, strerror(errno));
-    if (!S_ISREG(status.st_mode)) /* a pipe would be waited for */
-        raise_read(L, path, S_ISDIR(status.st_mode) ? strerror(EISDIR) : "it is no regular file");
-    block = lua_newuserdatauv(L, (size_t)status.st_size + 1, 0);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
-        got = read_whole(fd, block, (size_t)status.st_size);
-    failure = errno;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would be waited for */
+    if (*fd < 0)
+        return strerror(errno);
+    if (fstat(*fd, &status) != 0)
+        return strerror(errno);
+    *size = (size_t)status.st_size;
+    if (S_ISREG(status.st_mode))
+        return NULL;
+    return S_ISDIR(status.st_mode) ? strerror(EISDIR) : "it is no regular file";
+}
+
+/* Fills the block, which has room for `room` bytes, and says how many there are, or would be. Null, or what is the
+   matter. Nothing stays open. */
+static const char *fill(const char *path, char *block, size_t room, size_t *size)
+{
+    int fd;
+    const char *why = open_file(path, &fd, size);
+    ssize_t got = 0;
+    if (why == NULL && *size <= room) {
+        got = read_whole(fd, block, *size);
+        if (got < 0)
+            why = strerror(errno);
+        *size = (size_t)got;
+    }
     if (fd >= 0)
         close(fd);
-    if (got < 0)
-        raise_read(L, path, strerror(failure));
+    return why;
+}
+
+enum { FIRST_ROOM = 1 << 14 };
+
+void chunk_room(lua_State *L)
+{
+    lua_newuserdatauv(L, FIRST_ROOM, 0);
+}
+
+const char *chunk_text(lua_State *L, int room, const char *path, size_t *size, char sha256[65])
+{
+    char *block = lua_touserdata(L, room);
+    size_t most = lua_rawlen(L, room) - 1, mark;
+    const char *why;
+    while ((why = fill(path, block, most, size)) == NULL && *size > most) { /* it may grow meanwhile */
+        most = 2 * *size;
+        block = lua_newuserdatauv(L, most + 1, 0);
+        lua_replace(L, room);
+    }
+    if (why != NULL)
+        raise_read(L, path, why);
     if (sha256 != NULL)
-        SHA256Data((const uint8_t *)block, (size_t)got, sha256);
-    mark = mark_size(block, (size_t)got);
-    lua_pushlstring(L, block + mark, (size_t)got - mark);
+        SHA256Data((const uint8_t *)block, *size, sha256);
+    block[*size] = '\0';
+    mark = mark_size(block, *size);
+    *size -= mark;
+    return block + mark;
+}
+
+void chunk_read(lua_State *L, const char *path, char sha256[65])
+{
+    const char *text;
+    size_t size;
+    chunk_room(L);
+    text = chunk_text(L, lua_gettop(L), path, &size, sha256);
+    lua_pushlstring(L, text, size);
     lua_remove(L, -2);
 }
 

@@ -1,10 +1,13 @@
-/* Reading headers: each file's top level is run in a fresh environment, and its globals are read. */
+/* Reading headers. What is not plain (plain.h) is run: a file's top level in a fresh environment, whose globals are
+   then read. */
 #include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/config/text.h"
 #include "host/limit.h"
 #include "host/script/internal.h"
+#include "host/script/plain.h"
 #include "host/state.h"
 #include "host/trace.h"
 
@@ -89,7 +92,7 @@ char *script_field(lua_State *L, const char *name)
 {
     char *copy = NULL;
     if (lua_getfield(L, -1, name) == LUA_TSTRING)
-        error_text(&copy, "%s", lua_tostring(L, -1));
+        copy = text_copy(lua_tostring(L, -1));
     lua_pop(L, 1);
     return copy;
 }
@@ -114,7 +117,7 @@ static const char *const *copy_list(lua_State *L, const char *name, size_t *coun
         abort();
     for (i = 0; i < *count; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        error_text(&list[i], "%s", lua_tostring(L, -1));
+        list[i] = text_copy(lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -148,9 +151,6 @@ void script_free(struct script *script)
 static void take_header(lua_State *L, struct script *script)
 {
     script->revision = script_field(L, "revision");
-    script->message = script_field(L, "message");
-    script->doc = script_field(L, "doc");
-    script->create_date = script_field(L, "create_date");
     script->down = copy_list(L, "down", &script->down_count);
     script->labels = copy_list(L, "labels", &script->label_count);
     script->depends = copy_list(L, "depends", &script->depends_count);
@@ -201,6 +201,8 @@ static void read_header(lua_State *L, const struct script *script, const struct 
     lua_call(L, 1, 1);
 }
 
+enum { ROOM = 3 };
+
 /* [-1, +1] The header of the file whose text is at the top; 1 is the module dmlua.script, 2 a thread that is free. */
 static void run_header(lua_State *L, const struct script *script)
 {
@@ -218,18 +220,44 @@ static void run_header(lua_State *L, const struct script *script)
     lua_settop(L, text);
 }
 
-static void read_script(lua_State *L, struct script *script)
+static const char *const *take_names(const struct plain_list *list, size_t *count)
 {
-    chunk_read(L, script->path, script->sha256);
+    char **names = list->count > 0 ? text_resize(NULL, list->count * sizeof *names) : NULL;
+    for (*count = 0; *count < list->count; ++*count)
+        names[*count] = text_slice(list->names[*count].at, list->names[*count].size);
+    return (const char *const *)names;
+}
+
+static void take_plain(struct script *script, const struct plain_header *header)
+{
+    script->revision = text_slice(header->revision.at, header->revision.size);
+    script->down = take_names(&header->down, &script->down_count);
+    script->labels = take_names(&header->labels, &script->label_count);
+    script->depends = take_names(&header->depends, &script->depends_count);
+    script->has_upgrade = header->has_upgrade;
+    script->has_downgrade = header->has_downgrade;
+}
+
+static void read_script(lua_State *L, struct script *script, bool hashed)
+{
+    struct plain_header header;
+    size_t size;
+    const char *text = chunk_text(L, ROOM, script->path, &size, hashed ? script->sha256 : NULL);
     if (script->python) {
-        python_header_read(L, script);
+        python_header_read(L, script, text, size);
         return;
     }
+    comment_read(script, text, size);
+    if (plain_read(text, size, &header)) {
+        take_plain(script, &header);
+        return;
+    }
+    lua_pushlstring(L, text, size);
     run_header(L, script);
     take_header(L, script);
 }
 
-/* [-0, +0] 1 becomes the module dmlua.script, 2 a thread. */
+/* [-0, +0] 1 becomes the module dmlua.script, 2 a thread, 3 the room for texts. */
 static void prepare(lua_State *L)
 {
     lua_getglobal(L, "require");
@@ -237,6 +265,7 @@ static void prepare(lua_State *L)
     lua_call(L, 1, 1);
     lua_replace(L, 1);
     lua_newthread(L);
+    chunk_room(L);
 }
 
 /* 1: the tree, as a light userdata. */
@@ -248,12 +277,12 @@ static int read_all(lua_State *L)
     while (tree->count < tree->files.count) {
         limit_check(L);
         script = &tree->scripts[tree->count];
-        error_text((char **)&script->path, "%s", tree->files.paths[tree->count]);
-        tree->count++;
+        script->path = tree->files.paths[tree->count];
+        tree->files.paths[tree->count++] = NULL;
         script->lib = tree->lib;
         script->limits = &tree->limits;
         script->python = path_ends(script->path, ".py");
-        read_script(L, script);
+        read_script(L, script, tree->hashed);
     }
     return 0;
 }

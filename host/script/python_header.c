@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/config/text.h"
 #include "host/script/internal.h"
 #include "host/script/python.h"
 #include "host/state.h"
 #include "host/trace.h"
+#include "host/utf8.h"
 
 int script_fault(const struct script *script, struct error *error)
 {
@@ -42,7 +44,6 @@ static void take(struct script *script, struct python_header *header)
     script->down = move_list(&header->fields[PYTHON_DOWN], &script->down_count);
     script->labels = move_list(&header->fields[PYTHON_LABELS], &script->label_count);
     script->depends = move_list(&header->fields[PYTHON_DEPENDS], &script->depends_count);
-    move_text(&script->doc, &header->doc);
     move_text(&script->fault, &header->fault);
     script->fault_line = header->fault_line;
     script->has_upgrade = header->has_upgrade;
@@ -67,49 +68,53 @@ static void put_text(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
-/* [-1, +1] The text → what lua/dmlua/header.lua says of the file. */
-static void call_header(lua_State *L, const struct script *script)
+/* [-0, +0] lua/dmlua/header.lua looks at the names. */
+static void check_header(lua_State *L, const struct script *script, const char *text, size_t size)
 {
     lua_getfield(L, 1, "python_header");
-    lua_createtable(L, 0, 8);
-    lua_pushvalue(L, -3);
+    lua_createtable(L, 0, 6);
+    lua_pushlstring(L, text, size);
     lua_setfield(L, -2, "text");
     put_text(L, "path", script->path);
     put_text(L, "revision", script->revision);
-    put_text(L, "doc", script->doc);
     put_list(L, "down", script->down, script->down_count);
     put_list(L, "labels", script->labels, script->label_count);
     put_list(L, "depends", script->depends, script->depends_count);
-    lua_call(L, 1, 1);
-    lua_replace(L, -2);
+    lua_call(L, 1, 0);
 }
 
-static void replace_text(const char **field, char *text)
+/* A file may say `coding: latin-1`; of all encodings that one needs no table. Takes the text over. */
+static char *to_utf8(char *text)
 {
-    error_put((char **)field, text);
+    size_t size = strlen(text), i;
+    char *wide, *to;
+    if (utf8_valid(text, size) == size)
+        return text;
+    to = wide = text_resize(NULL, 2 * size + 1);
+    for (i = 0; i < size; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte >= 0x80)
+            *to++ = (char)(0xc0 | byte >> 6);
+        *to++ = (char)(byte >= 0x80 ? 0x80 | (byte & 0x3f) : byte);
+    }
+    *to = '\0';
     free(text);
+    return wide;
 }
 
-void python_header_read(lua_State *L, struct script *script)
+void python_header_read(lua_State *L, struct script *script, const char *text, size_t size)
 {
     struct python_header header;
     struct error error = {0};
-    size_t size;
-    const char *text = lua_tolstring(L, -1, &size);
     python_read(text, size, &header);
     take(script, &header);
+    comment_take(script, to_utf8(header.doc != NULL ? header.doc : text_copy("")));
+    header.doc = NULL;
     python_free(&header);
     if (script->revision == NULL) {
         script_fault(script, &error);
         state_raise(L, &error);
     }
-    if (script->fault != NULL) {
-        lua_pop(L, 1);
-        return;
-    }
-    call_header(L, script);
-    replace_text(&script->message, script_field(L, "message"));
-    replace_text(&script->doc, script_field(L, "doc"));
-    replace_text(&script->create_date, script_field(L, "create_date"));
-    lua_pop(L, 1);
+    if (script->fault == NULL)
+        check_header(L, script, text, size);
 }

@@ -104,7 +104,7 @@ local function run_verb(name, words)
   end
   local options = parse(parser, words)
   engine.report { json = options.json, quiet = options.quiet, verbose = options.verbose }
-  local context = verb_context.new(options)
+  local context = verb_context.new(options, verb)
   context.rest = rest
   local _ <close> = setmetatable({}, { __close = context.close })
   return verb.run(context) or 0

@@ -1,6 +1,7 @@
 -- An ad-hoc fix: what its header says, and how it runs for a tenant.
 
 local errors = require "dmlua.errors"
+local strict = require "dmlua.strict"
 
 local M = {}
 
@@ -20,8 +21,8 @@ local function check_misspelt(file)
       if not file.declared[name] then missing[#missing + 1] = name end
     end
   end
-  for name in pairs(file.declared) do
-    local meant = type(name) == "string" and not known[name] and #missing > 0 and errors.nearest(name, missing)
+  for _, name in ipairs(strict.names(file.declared)) do
+    local meant = not known[name] and #missing > 0 and errors.nearest(name, missing)
     if meant then fail(file.path, nil, "'%s' is no field of a fix (did you mean '%s'?)", name, meant) end
   end
 end

@@ -1,6 +1,7 @@
--- What a migration file says about itself: the header fields among its globals, and the comment at its head.
+-- What a migration file says about itself: the header fields among its globals.
 
 local errors = require "dmlua.errors"
+local strict = require "dmlua.strict"
 
 local M = {}
 
@@ -158,8 +159,8 @@ local function check_misspelt(file)
     end
   end
   if #missing == 0 then return end
-  for name in pairs(file.declared) do
-    local meant = type(name) == "string" and not file.known[name] and errors.nearest(name, missing)
+  for _, name in ipairs(strict.names(file.declared)) do
+    local meant = not file.known[name] and errors.nearest(name, missing)
     if meant then
       fail(file.path, line_of(file.text, name), nil, "'%s' is no field of a header (did you mean '%s'?)", name, meant)
     end
@@ -175,72 +176,19 @@ local function check_entries(file)
   end
 end
 
--- Greedy matches: a lazy one before "%s*$" would look at the rest again at each character.
-local function trim_right(text)
-  return text:match("^.*%S") or ""
-end
-
-local function trim(text)
-  return trim_right(text:match("^%s*(.*)$"))
-end
-
--- The comment that the file begins with: a long one, or lines with "--", which lose it and one space.
-local function comment(text)
-  local equals, rest = text:match("^%s*%-%-%[(=*)%[(.*)$")
-  if equals then
-    local body = rest:match("^(.-)%]" .. equals .. "%]")
-    if body then return body end
-  end
-  local lines = {}
-  for line in text:gmatch("([^\n]*)\n?") do
-    local content = line:match("^%s*%-%-%s?(.*)$")
-    if content then
-      lines[#lines + 1] = trim_right(content)
-    elseif #lines > 0 or line:find("%S") then
-      break
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
--- What a file says at its head: {doc, message, create_date}. The message is its first paragraph, as one line.
-local function describe(doc)
-  if doc:find("\r", 1, true) then doc = doc:gsub("\r", "") end
-  doc = trim(doc)
-  local paragraph = doc:sub(1, (doc:find("\n%s*\n") or 0) - 1)
-  paragraph = ("\n" .. paragraph):gsub("\nRevision ID:.*$", "")
-  if paragraph:find("\n", 2, true) then paragraph = paragraph:gsub("%s*\n%s*", " ") end
-  local date = doc:find("Create Date:", 1, true)
-  return {
-    doc = doc,
-    message = trim(paragraph),
-    create_date = date and ("\n" .. doc):match("\nCreate Date:[ \t]*([^\n]+)") or nil,
-  }
-end
-
---- The comment at a file's head: {doc, message, create_date}.
-function M.comment(text)
-  return describe(comment(text))
-end
-
 --- Raises unless a file may have that name in `field`: "revision" or "branch_labels".
 function M.check_name(field, name)
   local fault = name_fault(field, name)
   if fault then fail(nil, nil, "use letters, digits and '_'", "%s", fault) end
 end
 
---- Checks the names in the header of a Python file: path, text, revision, and the lists down, labels, depends. Returns
--- what its own text `doc` (or nil) says: {doc, message, create_date}. Raises usage errors.
+--- Checks the names in the header of a Python file: path, text, revision, and the lists down, labels, depends. Raises
+-- usage errors.
 function M.python(file)
   check_name(file, "revision", file.revision)
   for field, list in pairs { down_revision = file.down, branch_labels = file.labels, depends_on = file.depends } do
     for _, name in ipairs(list) do check_name(file, field, name) end
   end
-  local doc = file.doc or ""
-  if not utf8.len(doc) then -- a file may say `coding: latin-1`; of all encodings that one needs no table
-    doc = doc:gsub("[\128-\255]", function(c) return utf8.char(c:byte()) end)
-  end
-  return describe(doc)
 end
 
 local known = { run = true, undo = true }
@@ -249,14 +197,13 @@ for _, name in ipairs(fields) do known[name] = true end
 for _, name in ipairs(entries) do known[name], is_entry[name] = true, true end
 
 --- Reads and checks the header of a file whose top level has run: {revision, down, labels, depends, replaces,
--- replaced_heads (lists), message, doc, create_date, has_upgrade, has_downgrade}. Raises usage errors.
+-- replaced_heads (lists), has_upgrade, has_downgrade}. Raises usage errors.
 -- file: path, text, env (its globals), declared (the set of names it assigned), locals (header names that are local).
 function M.read(file)
   file.known, file.is_entry = known, is_entry
   check_locals(file, file.locals)
   check_misspelt(file)
-  local result = M.comment(file.text)
-  result.revision = read_revision(file)
+  local result = { revision = read_revision(file) }
   result.down = read_list(file, "down_revision", rawget(file.env, "down_revision"))
   result.labels = read_list(file, "branch_labels", rawget(file.env, "branch_labels"))
   result.depends = read_list(file, "depends_on", rawget(file.env, "depends_on"))

@@ -21,9 +21,9 @@ local function load_config(options)
   }
 end
 
---- The context of one run: `options` as parsed; `config()`, `tree()`, `session()`; `announce()` says on stderr what is
---- about to be changed; `close()` ends the session if there is one.
-function M.new(options)
+--- The context of one run of `verb` (dmlua.verbs): `options` as parsed; `config()`, `tree()`, `session()`; `announce()`
+-- says on stderr what is about to be changed; `close()` ends the session if there is one.
+function M.new(options, verb)
   local context = { options = options }
   local session
 
@@ -32,7 +32,7 @@ function M.new(options)
   context.tree = once(function()
     local config = context.config()
     if not config:get "script_location" then config:require_service() end
-    return require("dmlua.engine.script").load(config)
+    return require("dmlua.engine.script").load(config, verb.headers_only)
   end)
 
   function context.session()

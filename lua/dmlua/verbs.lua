@@ -57,7 +57,8 @@ function M.has(name)
   return false
 end
 
---- The verb's table {name, summary, arguments(parser), run(context)}.
+--- The verb's table {name, summary, arguments(parser), run(context), headers_only = true where it only looks at
+-- revisions}.
 function M.load(name)
   return require("dmlua.commands." .. name)
 end

@@ -32,4 +32,9 @@ local function run(context)
   return 0
 end
 
-return { name = "branches", summary = "list the points where the history branches", run = run }
+return {
+  name = "branches",
+  summary = "list the points where the history branches",
+  headers_only = true,
+  run = run,
+}

@@ -26,6 +26,7 @@ end
 return {
   name = "heads",
   summary = "list the newest revision of each branch",
+  headers_only = true,
   arguments = arguments,
   run = run,
 }

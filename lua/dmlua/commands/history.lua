@@ -93,4 +93,10 @@ local function run(context)
   return listing.write(context, ids, revision_lines.history, "history", current)
 end
 
-return { name = "history", summary = "list the migrations, newest first", arguments = arguments, run = run }
+return {
+  name = "history",
+  summary = "list the migrations, newest first",
+  headers_only = true,
+  arguments = arguments,
+  run = run,
+}

@@ -90,6 +90,7 @@ return {
   name = "plan",
   summary = "name the steps that a verb would run; change nothing",
   description = "Names the steps that a verb would run and the heads afterwards. Changes nothing.",
+  headers_only = true,
   arguments = arguments,
   run = run,
 }

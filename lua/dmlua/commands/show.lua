@@ -23,4 +23,10 @@ local function run(context)
   return 0
 end
 
-return { name = "show", summary = "show one migration", arguments = arguments, run = run }
+return {
+  name = "show",
+  summary = "show one migration",
+  headers_only = true,
+  arguments = arguments,
+  run = run,
+}
