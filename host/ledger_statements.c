@@ -80,13 +80,13 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
                              "INSERT INTO {s}.dmlua_progress"
                              " (version_table, what, direction, part, state, hash, statements, answers, run_id)"
                              " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8)"
-                             " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE"
+                             " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE"
                              " SET state = EXCLUDED.state, hash = EXCLUDED.hash, statements = EXCLUDED.statements,"
                              " answers = EXCLUDED.answers, run_id = EXCLUDED.run_id, changed = pg_catalog.now()"},
     [LEDGER_PROGRESS_MOVE] = {{.slot = LEDGER_PROGRESS_MOVE},
                               "UPDATE {s}.dmlua_progress SET cursor = $4, changed = pg_catalog.now()"
                               " WHERE version_table = {t} AND what = $1 AND direction = $2 AND part = $3 AND round = 0"
-                              " AND tenant = ''"},
+                              " AND tenant_key = ''"},
     [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
                               "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"},
     [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
@@ -108,13 +108,13 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_LOOP_ALIVE] =
         {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
          "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
-         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant = '' AND state = 'running' FOR KEY SHARE)"
+         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = '' AND state = 'running' FOR KEY SHARE)"
          " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
     [LEDGER_LOOP_TENANT] =
         {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
          " tenant, state) VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
-         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET state = EXCLUDED.state,"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET state = EXCLUDED.state,"
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
     /* The session's counters may still have in them what transactions before this one wrote. */
@@ -145,7 +145,7 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"
          " state, statements) VALUES ({t}, $1, 'run', 1, CAST($2 AS uuid), $3, 'done', $4)"
-         " ON CONFLICT (version_table, what, direction, part, round, tenant) DO UPDATE SET run_id = EXCLUDED.run_id,"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET run_id = EXCLUDED.run_id,"
          " changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $3 || ' is done' END") " FROM changed"},
     [LEDGER_CONSTRAINTS] = {{.slot = LEDGER_CONSTRAINTS}, "SET CONSTRAINTS ALL IMMEDIATE"},

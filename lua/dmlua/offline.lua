@@ -32,7 +32,7 @@ end
 
 -- With its semicolon, which a comment at the end must not swallow.
 local function terminated(sql)
-  local last = sql:match("[^\n]*$")
+  local last = sql:match("^.*\n(.*)$") or sql -- tried once: a line may be very long
   return sql .. (last:find("--", 1, true) and "\n;\n" or ";\n")
 end
 
