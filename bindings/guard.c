@@ -148,7 +148,8 @@ static const char app_role[] =
 
 /* $1 regclass: table, $2 text: application role. Findings: the role may do its work in the table, with the
    sequences that its columns take their defaults from. Partitions need no rights of their own. (MATERIALIZED:
-   has_sequence_privilege raises for what is no sequence, and the planner may ask it first.) */
+   has_sequence_privilege raises for what is no sequence, and the planner may ask it first.) It does not count as
+   the table's owner, unless the migrator is the application role itself. */
 static const char app_privileges[] =
     "WITH given AS (SELECT $1::regclass, $2::text), serial AS MATERIALIZED (\n"
     "  SELECT q.oid::regclass AS name FROM pg_catalog.pg_depend d\n"
@@ -161,7 +162,7 @@ static const char app_privileges[] =
     "  JOIN pg_catalog.pg_class q ON q.oid = d.refobjid AND q.relkind = 'S' WHERE f.adrelid = $1\n"
     ")\n"
     "SELECT $1::text AS relation, f.failed, f.detail, f.repair, f.done,\n"
-    "  NULL::text AS hint\n"
+    "  CASE f.failed WHEN 'app_role_owns' THEN f.repair END AS hint\n"
     "FROM pg_catalog.pg_roles r\n"
     "CROSS JOIN LATERAL (\n"
     "  SELECT 'privileges_missing' AS failed,\n"
@@ -176,6 +177,11 @@ static const char app_privileges[] =
     "    format('GRANT USAGE ON SEQUENCE %s TO %I', s.name, $2),\n"
     "    format('USAGE on sequence %s granted to %I', s.name, $2)\n"
     "  FROM serial s WHERE NOT has_sequence_privilege(r.oid, s.name, 'USAGE')\n"
+    "  UNION ALL\n"
+    "  SELECT 'app_role_owns', format('%s belongs to %I, who can turn its row security off', $1, $2),\n"
+    "    format('ALTER TABLE %s OWNER TO %I', $1, current_user), NULL\n"
+    "  FROM pg_catalog.pg_class c\n"
+    "  WHERE c.oid = $1 AND $2 <> current_user AND pg_has_role(r.oid, c.relowner, 'MEMBER')\n"
     ") AS f WHERE r.rolname = $2 ORDER BY f.failed, f.detail";
 
 /* $1 regclass: table, $2 text: tenant column, $3 text: setting that holds the tenant, $4 text: type of the

@@ -68,7 +68,7 @@ int step_send(struct step *step, const struct db_statement *statement, const str
             return -1;
     } else {
         db_send(db, statement);
-        step->can_be_ddl = step->can_be_ddl || watch_wants(statement);
+        watch_note(step, statement);
         if (statement->origin.raw) {
             step->run->dirty = true;
             if (says(statement->sql, "DEALLOCATE"))
@@ -94,7 +94,7 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
         result = step_kept_answer(step, error);
     } else {
         step->run->dirty = step->run->dirty || statement->origin.raw;
-        step->can_be_ddl = step->can_be_ddl || watch_wants(statement);
+        watch_note(step, statement);
         result = db_query(step->run->ledger->db, statement, error);
         if (result != NULL && !step->looping)
             recorder_answer(&step->recorder, result);
@@ -120,6 +120,7 @@ int step_copy(struct step *step, const struct db_statement *statement, const cha
     recorded.count = 1;
     recorded.values = &data;
     recorder_statement(&step->recorder, &recorded);
+    watch_note(step, statement);
     if (step->kept == NULL && db_copy(step->run->ledger->db, statement, data, size, error) != 0)
         return -1;
     return step->alone ? step_close_part(step, error) : 0;

@@ -9,28 +9,33 @@
 #include "host/watch_sql.h"
 
 #define NAME "pg_catalog.format('%I.%I', n.nspname, c.relname)"
-#define NO_TABLES                                                                                                            \
-    "(SELECT CAST(NULL AS text) AS name, CAST(NULL AS text) AS declared, CAST(NULL AS text) AS reason,"                      \
+#define NO_TABLES \
+    "(SELECT CAST(NULL AS text) AS name, CAST(NULL AS text) AS declared, CAST(NULL AS text) AS reason," \
     " CAST(NULL AS timestamptz) AS since WHERE false)"
 
-#define LIST(tables)                                                                                                         \
-    "SELECT " NAME " AS name, " WATCH_FAULT " AS fault, " WATCH_DECLARED(tables) " AS declared,"                             \
-    " EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)"               \
-    "  AND NOT a.attisdropped) AS tenants, own.reason,"                                                                      \
-    " pg_catalog.to_char(own.since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS since"                           \
-    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                   \
+#define LIST(tables) \
+    "SELECT " NAME " AS name, " WATCH_FAULT " AS fault, " WATCH_DECLARED(tables) " AS declared," \
+    " EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)" \
+    "  AND NOT a.attisdropped) AS tenants, own.reason," \
+    " c.relkind IN ('r', 'p', 'f') AS is_table," \
+    " pg_catalog.to_char(own.since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS since" \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
     " LEFT JOIN " tables " own ON own.name = " NAME " WHERE " WATCH_IS_OURS
+
+/* A view is shown only where something is to be said of it. */
+#define SHOW(list) \
+    "SELECT t.* FROM (" list ") t WHERE t.is_table OR t.fault IS NOT NULL OR t.declared IS NOT NULL ORDER BY t.name"
 
 PGresult *tables_list(struct ledger *ledger, const struct config *config, struct error *error)
 {
     const char *values[WATCH_VALUES];
     watch_values(ledger, config, values);
-    return ledger_query(ledger, ledger->has_tables ? LIST("{s}.dmlua_tables") " ORDER BY 1" : LIST(NO_TABLES) " ORDER BY 1",
+    return ledger_query(ledger, ledger->has_tables ? SHOW(LIST("{s}.dmlua_tables")) : SHOW(LIST(NO_TABLES)),
                         WATCH_VALUES, values, error);
 }
 
 static const char adopt[] = "INSERT INTO {s}.dmlua_tables (name, declared, reason)"
-                            " SELECT t.name, 'debt', CAST($7 AS text) FROM (" LIST("{s}.dmlua_tables") ") t"
+                            " SELECT t.name, 'debt', CAST($8 AS text) FROM (" LIST("{s}.dmlua_tables") ") t"
                             " WHERE t.fault IS NOT NULL AND t.declared IS NULL RETURNING name";
 static const char declare[] =
     "INSERT INTO {s}.dmlua_tables AS d (name, declared, reason)"

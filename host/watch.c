@@ -15,19 +15,31 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
-bool watch_wants(const struct db_statement *statement)
+enum watch_class watch_class_of(const struct db_statement *statement)
 {
-    static const char *const rows[] = {"INSERT", "UPDATE", "DELETE",  "MERGE", "COPY",   "VALUES", "TABLE",
-                                       "SET",    "RESET",  "SHOW",    "LOCK",  "FETCH",  "MOVE",   "CLOSE",
-                                       "NOTIFY", "LISTEN", "ANALYZE", "",      "DEALLOCATE", NULL};
-    static const char *const reads[] = {"SELECT", "WITH", NULL};
+    static const char *const never[] = {"SET",    "RESET",  "SHOW",    "LOCK",       "CLOSE",   "NOTIFY",    "LISTEN",
+                                        "", "UNLISTEN", "ANALYZE", "DEALLOCATE", "DECLARE", "SAVEPOINT", NULL};
+    static const char *const rows[] = {"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "VALUES", "FETCH", "MOVE", NULL};
+    static const char *const reads[] = {"SELECT", "WITH", "TABLE", NULL};
     char word[16];
     first_word(statement->sql, word, sizeof word);
+    if (is_one_of(word, never))
+        return WATCH_NO;
     if (is_one_of(word, rows))
-        return false;
+        return WATCH_CALLS;
     if (!is_one_of(word, reads))
-        return true;
-    return statement->origin.raw && (strchr(statement->sql, '(') != NULL || strcasestr(statement->sql, "INTO") != NULL);
+        return WATCH_DDL;
+    if (!statement->origin.raw)
+        return WATCH_NO;
+    if (strcasestr(statement->sql, "INTO") != NULL)
+        return WATCH_DDL;
+    return strchr(statement->sql, '(') != NULL ? WATCH_CALLS : WATCH_NO;
+}
+
+void watch_note(struct step *step, const struct db_statement *statement)
+{
+    enum watch_class least = step->looping ? WATCH_DDL : WATCH_CALLS;
+    step->can_be_ddl = step->can_be_ddl || watch_class_of(statement) >= least;
 }
 
 void watch_values(const struct ledger *ledger, const struct config *config, const char *values[WATCH_VALUES])
@@ -38,6 +50,7 @@ void watch_values(const struct ledger *ledger, const struct config *config, cons
     values[3] = config_get(config, "global_tables");
     values[4] = ledger->schema;
     values[5] = ledger->table;
+    values[6] = config_get(config, "app_role");
 }
 
 /* Does the configuration ask for isolation? Where rls is only the default, a table that is for everybody is no leak. */

@@ -5,75 +5,120 @@
 
 /* What the host knows of tables and tenants, as pieces of SQL. All of them read $1: tenant column, $2: tenant setting,
    $3: whether row security is to be set up, $4: patterns of global_tables, $5: schema of dmlua's own tables, $6: name
-   of the version table. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with their schema, since a
-   script may have changed search_path. */
+   of the version table, $7: application role. `c` is a row of pg_class, `n` its pg_namespace. Functions are named with
+   their schema, since a script may have changed search_path. */
 
-/* A table that is the service's: no temporary one, none of an extension's, none of dmlua's own. */
-#define WATCH_IS_OURS                                                                                                        \
-    " c.relkind IN ('r', 'p') AND c.relpersistence <> 't'"                                                                   \
-    " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"                                                 \
-    " AND NOT (n.nspname = CAST($5 AS name) AND (c.relname = CAST($6 AS name) OR c.relname IN ("                             \
-    "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database')))"                                 \
-    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d"                                                                    \
+/* A table, or what shows a table's rows, that is the service's: no temporary one, none of an extension's, none of
+   dmlua's own. */
+#define WATCH_IS_OURS \
+    " c.relkind IN ('r', 'p', 'f', 'm', 'v') AND c.relpersistence <> 't'" \
+    " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')" \
+    " AND NOT (n.nspname = CAST($5 AS name) AND (c.relname = CAST($6 AS name) OR c.relname IN (" \
+    "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database')))" \
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d" \
     "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
 
 /* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards'
-   own; the setting is cast to the column's type, below domains and without a length. */
-#define WATCH_FAULT                                                                                                          \
-    "(SELECT CASE WHEN w.type IS NULL THEN 'it has no column ' || CAST($1 AS text)"                                          \
-    " WHEN NOT w.required THEN CAST($1 AS text) || ' may be NULL'"                                                           \
-    " WHEN NOT CAST($3 AS boolean) THEN NULL"                                                                                \
-    " WHEN NOT c.relrowsecurity THEN 'row security is off'"                                                                  \
-    " WHEN NOT c.relforcerowsecurity THEN 'row security does not hold for its owner'"                                        \
-    " WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive)"                     \
-    " THEN 'it has no policy'"                                                                                               \
-    " ELSE (SELECT 'its policy ' || pg_catalog.quote_ident(p.polname) || ' is not the tenant''s'"                            \
-    "  FROM pg_catalog.pg_policy p,"                                                                                         \
-    "  LATERAL (SELECT " POLICY_NORMAL(POLICY_PREDICATE("CAST($1 AS text)", "CAST($2 AS text)", "w.type")) " AS normal) o"    \
-    "  WHERE p.polrelid = c.oid AND p.polpermissive AND " POLICY_WIDENS("o.normal")                                          \
-    "  ORDER BY p.polname LIMIT 1) END"                                                                                      \
-    " FROM (SELECT pg_catalog.max(x.type) AS type, coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM ("    \
-    "  SELECT a.attnotnull, " POLICY_TYPE("a.atttypid") " AS type"                                                           \
-    "  FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)"                             \
+   own. A migrator that is the application role itself is not told so of each table. */
+#define WATCH_TABLE_FAULT \
+    "(SELECT CASE WHEN w.type IS NULL THEN 'it has no column ' || CAST($1 AS text)" \
+    " WHEN NOT w.required THEN CAST($1 AS text) || ' may be NULL'" \
+    " WHEN NOT CAST($3 AS boolean) THEN NULL" \
+    " WHEN NOT c.relrowsecurity THEN 'row security is off'" \
+    " WHEN NOT c.relforcerowsecurity THEN 'row security does not hold for its owner'" \
+    " WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polpermissive)" \
+    " THEN 'it has no policy'" \
+    " ELSE coalesce((SELECT 'its policy ' || pg_catalog.quote_ident(p.polname) || ' is not the tenant''s'" \
+    "  FROM pg_catalog.pg_policy p," \
+    "  LATERAL (SELECT " \
+    POLICY_NORMAL(POLICY_PREDICATE("CAST($1 AS text)", "CAST($2 AS text)", "w.type")) " AS normal) o" \
+    "  WHERE p.polrelid = c.oid AND p.polpermissive AND " POLICY_WIDENS("o.normal") \
+    "  ORDER BY p.polname LIMIT 1)," \
+    "  (SELECT 'it belongs to ' || pg_catalog.quote_ident(r.rolname) || ', who can turn row security off'" \
+    "   FROM pg_catalog.pg_roles r WHERE r.rolname = CAST($7 AS name) AND r.rolname <> current_user" \
+    "   AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER'))) END" \
+    " FROM (SELECT pg_catalog.max(x.type) AS type," \
+    "  coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM (" \
+    "  SELECT a.attnotnull, " POLICY_TYPE("a.atttypid") " AS type" \
+    "  FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)" \
     "  AND a.attnum > 0 AND NOT a.attisdropped) x) w)"
+
+/* May the application read it, or everybody? */
+#define WATCH_IS_READ \
+    "(EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = CAST($7 AS name)" \
+    "  AND pg_catalog.has_any_column_privilege(r.oid, c.oid, 'SELECT'))" \
+    " OR EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) g WHERE g.grantee = 0 AND g.privilege_type = 'SELECT'))"
+
+/* The tables of tenants whose rows a view shows, through other views too, or NULL. */
+#define WATCH_SHOWN \
+    "(WITH RECURSIVE reads(id) AS (SELECT c.oid UNION SELECT d.refobjid FROM reads" \
+    "  JOIN pg_catalog.pg_rewrite w ON w.ev_class = reads.id" \
+    "  JOIN pg_catalog.pg_depend d ON d.classid = CAST('pg_catalog.pg_rewrite' AS regclass) AND d.objid = w.oid" \
+    "  AND d.refclassid = CAST('pg_catalog.pg_class' AS regclass))" \
+    " SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', tn.nspname, tc.relname), ', ' ORDER BY tc.oid)" \
+    " FROM reads JOIN pg_catalog.pg_class tc ON tc.oid = reads.id" \
+    " JOIN pg_catalog.pg_namespace tn ON tn.oid = tc.relnamespace WHERE tc.relkind IN ('r', 'p')" \
+    " AND (tc.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = tc.oid" \
+    "  AND a.attname = CAST($1 AS name) AND NOT a.attisdropped)))"
+
+/* Row security does not hold for the rows that a materialized view keeps, nor in a view that is read with the eyes of
+   an owner who passes policies, unless its author has said so (security_invoker = false). A plain owner's eyes are
+   under forced row security like everybody's. */
+#define WATCH_FAULT \
+    "(CASE WHEN c.relkind IN ('r', 'p') THEN " WATCH_TABLE_FAULT \
+    " WHEN NOT CAST($3 AS boolean) THEN NULL" \
+    " WHEN c.relkind = 'f' THEN 'a foreign table has no row security'" \
+    " WHEN NOT " WATCH_IS_READ " THEN NULL" \
+    " WHEN c.relkind = 'm' THEN 'a materialized view that the application may read keeps rows of ' || " WATCH_SHOWN \
+    " WHEN EXISTS (SELECT FROM pg_catalog.unnest(c.reloptions) o WHERE o LIKE 'security_invoker=%') THEN NULL" \
+    " WHEN EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid = c.relowner AND (o.rolsuper OR o.rolbypassrls))" \
+    " THEN 'a view shows the application, with the eyes of a role that passes policies, rows of ' || " WATCH_SHOWN \
+    " END)"
 
 /* How the table, or one that it is a partition of, is declared: 'global' or 'debt', or NULL. In a pattern of
    global_tables, divided by commas or blanks, * stands for anything. */
-#define WATCH_DECLARED(tables)                                                                                                       \
-    "(SELECT coalesce(pg_catalog.min(CASE WHEN EXISTS (SELECT FROM pg_catalog.regexp_split_to_table(CAST($4 AS text), '[,[:space:]]+') g,"  \
-    "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace("                        \
-    "    g, '!', '!!'), '_', '!_'), '%', '!%'), '*', '%') AS pattern) l"                                                     \
-    "   WHERE g <> '' AND (mc.relname LIKE l.pattern ESCAPE '!'"                                                             \
-    "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END),"                                  \
-    "  pg_catalog.max(d.declared))"                                                                                          \
-    " FROM pg_catalog.pg_class mc JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace"                               \
-    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname)"                                 \
-    " WHERE mc.oid = ANY (ARRAY(SELECT c.oid UNION ALL"                                                                      \
+#define WATCH_DECLARED(tables) \
+    "(SELECT coalesce(pg_catalog.min(CASE WHEN EXISTS (" \
+    "   SELECT FROM pg_catalog.regexp_split_to_table(CAST($4 AS text), '[,[:space:]]+') g," \
+    "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(" \
+    "    g, '!', '!!'), '_', '!_'), '%', '!%'), '*', '%') AS pattern) l" \
+    "   WHERE g <> '' AND (mc.relname LIKE l.pattern ESCAPE '!'" \
+    "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END)," \
+    "  pg_catalog.max(d.declared))" \
+    " FROM pg_catalog.pg_class mc JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace" \
+    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname)" \
+    " WHERE mc.oid = ANY (ARRAY(SELECT c.oid UNION ALL" \
     "  SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid))))"
 
-/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote. The locks miss GRANT;
-   the catalogue rows miss what was done in a subtransaction, and policies. They are gathered into an array first: the
-   planner then expects few tables, and neither looks at the others nor compiles what it takes for a long query. */
-#define WATCH_TOUCHED                                                                                                        \
-    " c.oid = ANY (ARRAY(SELECT k.relation FROM pg_catalog.pg_locks k"                                                       \
-    "  WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()"                                                \
-    "  AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')"                                          \
-    "  AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())"        \
-    "  UNION ALL SELECT t.oid FROM pg_catalog.pg_class t"                                                                    \
-    "  WHERE t.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid))))"
+/* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote: the locks miss
+   GRANT, the catalogue rows miss policies. A row that is seen while its transaction runs was written here, be it in a
+   subtransaction. They are gathered into an array first: the planner then expects few tables, and neither looks at the
+   others nor compiles what it takes for a long query. */
+#define WATCH_TOUCHED \
+    " c.oid = ANY (ARRAY(SELECT k.relation FROM pg_catalog.pg_locks k" \
+    "  WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()" \
+    "  AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')" \
+    "  AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())" \
+    "  UNION ALL SELECT t.oid FROM pg_catalog.pg_class t" \
+    "  WHERE CASE WHEN t.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) THEN true" \
+    "   WHEN pg_catalog.age(t.xmin) < 0 THEN pg_catalog.pg_xact_status(CAST(CAST(" \
+    "    (SELECT CAST(CAST(pg_catalog.pg_current_xact_id() AS text) AS bigint)) - pg_catalog.age(t.xmin)" \
+    "    AS text) AS xid8))" \
+    "    = 'in progress' ELSE false END))"
 
 /* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt
    that is paid is no debt any more. */
-#define WATCH_TABLES                                                                                                         \
-    "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, " WATCH_FAULT " AS fault," \
-    " " WATCH_DECLARED("{s}.dmlua_tables") " AS declared"                                                                                        \
-    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"                                   \
-    " WHERE " WATCH_TOUCHED " AND " WATCH_IS_OURS "),"                                                                       \
-    " settled AS (DELETE FROM {s}.dmlua_tables d WHERE pg_catalog.to_regclass(d.name) IS NULL OR d.declared = 'debt'"        \
+#define WATCH_TABLES \
+    "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name," \
+    " " WATCH_FAULT " AS fault," \
+    " " WATCH_DECLARED("{s}.dmlua_tables") " AS declared" \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
+    " WHERE " WATCH_TOUCHED " AND " WATCH_IS_OURS ")," \
+    " settled AS (DELETE FROM {s}.dmlua_tables d WHERE pg_catalog.to_regclass(d.name) IS NULL OR d.declared = 'debt'" \
     "  AND EXISTS (SELECT FROM touched t WHERE t.name = d.name AND t.fault IS NULL))"
 
-#define WATCH_SENTENCE                                                                                                       \
-    "(SELECT pg_catalog.string_agg(t.name || ' (' || t.fault || ')', ', ' ORDER BY t.name COLLATE \"C\")"                    \
+#define WATCH_SENTENCE \
+    "(SELECT pg_catalog.string_agg(t.name || ' (' || t.fault || ')', ', ' ORDER BY t.name COLLATE \"C\")" \
     " FROM touched t WHERE t.fault IS NOT NULL AND t.declared IS NULL)"
 
 #endif

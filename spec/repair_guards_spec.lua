@@ -37,6 +37,7 @@ local faults = {
   app_role_bypasses = { "", isolation, root = "ALTER ROLE helped BYPASSRLS" },
   schema_usage_missing = { "REVOKE USAGE ON SCHEMA public FROM PUBLIC", isolation, called = true },
   privileges_missing = { "REVOKE INSERT ON t FROM helped", isolation, called = true },
+  app_role_owns = { "", isolation, root = "ALTER TABLE t OWNER TO helped; GRANT helped TO owner" },
   sequence_usage_missing = { "REVOKE USAGE ON SEQUENCE t_id_seq FROM helped", isolation, called = true },
 }
 

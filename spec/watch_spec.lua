@@ -7,8 +7,9 @@ describe("the watch over tables", function()
     guards.ensure_tenant_isolation("orders")]]
 
   before_each(function()
-    helper.execute(database, "DROP OWNED BY owner; DROP SCHEMA IF EXISTS s CASCADE")
-    helper.execute(database, "GRANT ALL ON SCHEMA public TO owner")
+    helper.execute(database, [[DROP OWNED BY owner; DROP SCHEMA IF EXISTS s, public CASCADE; CREATE SCHEMA public;
+      GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE ]]
+      .. database.name .. " TO owner; GRANT app TO owner")
   end)
 
   local function project(upgrade, settings, later)
@@ -123,6 +124,128 @@ describe("the watch over tables", function()
     assert.equal("aaaa", helper.value(database, "SELECT version_num FROM alembic_version"))
   end)
 
+  it("names every table that was made, whichever way", function()
+    helper.execute(database.owner, [[
+      CREATE SCHEMA s;
+      CREATE TABLE legacy (id int, tenant_id text);
+      CREATE FUNCTION make(name text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN
+        EXECUTE format('CREATE TABLE %I (id int)', name); RETURN 1; END $$;
+      CREATE FUNCTION make_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM make('by_trigger_' || lower(TG_OP)); RETURN NULL; END $$;
+      CREATE TABLE plain (id int); CREATE TABLE granted (id int); CREATE TABLE parent (id int);
+      CREATE TABLE filled (id int); INSERT INTO filled VALUES (1), (2);
+      CREATE TRIGGER t AFTER INSERT OR UPDATE ON plain FOR EACH STATEMENT EXECUTE FUNCTION make_it();
+      CREATE PROCEDURE make_all() LANGUAGE plpgsql AS $$ BEGIN PERFORM make('by_call'); END $$]])
+    local script = { "op.create_table('isolated', sa.Column('id', sa.Integer))",
+      "guards.ensure_tenant_column('isolated') guards.ensure_tenant_isolation('isolated')" }
+    local made = {
+      by_do = "DO $$ BEGIN CREATE TABLE by_do (id int); END $$",
+      by_as = "CREATE TABLE by_as AS SELECT * FROM legacy", by_into = "SELECT * INTO by_into FROM legacy",
+      by_like = "CREATE TABLE by_like (LIKE isolated INCLUDING ALL)",
+      by_unlogged = "CREATE UNLOGGED TABLE by_unlogged ()",
+      by_inheritance = "CREATE TABLE by_inheritance () INHERITS (isolated)",
+      by_insert = "INSERT INTO granted SELECT make('by_insert')", by_values = "VALUES (make('by_values'))",
+      by_update = "UPDATE filled SET id = make('by_update') WHERE id = 2", by_call = "CALL make_all()",
+      by_delete = "DELETE FROM filled WHERE id = 1 RETURNING make('by_delete')",
+      by_trigger_update = "UPDATE plain SET id = 1", by_trigger_insert = "INSERT INTO plain DEFAULT VALUES",
+      by_prepare = "PREPARE p AS SELECT make('by_prepare'); EXECUTE p",
+      by_cursor = "DECLARE c CURSOR FOR SELECT make('by_cursor'); FETCH c",
+      by_savepoint = "DO $$ BEGIN BEGIN CREATE TABLE by_savepoint (); EXCEPTION WHEN others THEN NULL; END; END $$",
+      ["s.by_schema"] = "CREATE SCHEMA IF NOT EXISTS s; CREATE TABLE s.by_schema (id int)",
+      moved = "ALTER TABLE parent RENAME TO moved", granted = [[DO $$ BEGIN BEGIN GRANT SELECT ON granted TO app;
+        EXCEPTION WHEN others THEN NULL; END; END $$]],
+      attached = [[CREATE TABLE parted (LIKE isolated) PARTITION BY LIST (id); CREATE TABLE attached (LIKE isolated);
+        ALTER TABLE parted ATTACH PARTITION attached FOR VALUES IN (1)]],
+      by_execute = "DO $$ BEGIN EXECUTE 'CREATE TAB' || 'LE by_execute ()'; END $$",
+      ['"By Name"'] = 'CREATE TABLE "By Name" (id int)',
+    }
+    for _, sql in pairs(made) do script[#script + 1] = ("op.execute(%q)"):format(sql) end
+    local result = upgrade(table.concat(script, "\n"))
+    assert.equal(3, result.code, result.err)
+    local detail = result.err:match "\n  detail: ([^\n]*)"
+    for name in pairs(made) do
+      assert.truthy(detail:find((name:find(".", 1, true) and "" or "public.") .. name .. " (", 1, true), name .. detail)
+    end
+    assert.falsy(detail:find("public.isolated", 1, true))
+    for name in pairs(made) do
+      if name:find "^by_" then assert.is_false(kept(name), name) end
+    end
+  end)
+
+  it("sees what takes a table's isolation away", function()
+    local make = [[op.create_table("orders", sa.Column("id", sa.Integer))]] .. isolation .. [[
+
+      op.execute("CREATE TABLE other (LIKE orders)")
+      guards.ensure_tenant_isolation("other")]]
+    helper.execute(database, "GRANT owner TO bypass; GRANT app TO owner; GRANT CREATE ON SCHEMA public TO app")
+    for sql, fault in pairs {
+      ["ALTER TABLE orders DISABLE ROW LEVEL SECURITY"] = "row security is off",
+      ["ALTER TABLE orders NO FORCE ROW LEVEL SECURITY"] = "row security does not hold for its owner",
+      ["CREATE POLICY p ON orders FOR SELECT USING (id > 0)"] = "its policy p is not the tenant's",
+      ["ALTER POLICY orders_tenant_isolation ON orders USING (true)"] =
+        "its policy orders_tenant_isolation is not the tenant's",
+      ["ALTER POLICY orders_tenant_isolation ON orders WITH CHECK (true)"] =
+        "its policy orders_tenant_isolation is not the tenant's",
+      ["ALTER TABLE orders RENAME tenant_id TO tenant"] = "it has no column tenant_id",
+      ["ALTER TABLE orders DROP COLUMN tenant_id CASCADE"] = "it has no column tenant_id",
+      ["ALTER TABLE orders ALTER tenant_id DROP NOT NULL"] = "tenant_id may be NULL",
+      ["ALTER TABLE orders OWNER TO app"] = "it belongs to app, who can turn row security off",
+      ["DO $$ BEGIN BEGIN ALTER TABLE orders NO FORCE ROW LEVEL SECURITY; EXCEPTION WHEN others THEN NULL; END; END $$"]
+        = "row security does not hold for its owner",
+    } do
+      refused(upgrade(make, nil, ("op.execute(%q)"):format(sql)), "public.orders (" .. fault .. ")")
+      helper.execute(database, "DROP TABLE orders, other, alembic_version")
+    end
+    helper.execute(database, "REVOKE owner FROM bypass")
+  end)
+
+  it("refuses views through which the application would see every tenant's rows", function()
+    local make = [[op.create_table("orders", sa.Column("id", sa.Integer))]] .. isolation .. [[
+
+      op.create_table("days", sa.Column("id", sa.Integer), { tenant = "global" })
+      op.execute("CREATE VIEW owners AS SELECT * FROM orders; GRANT SELECT ON owners TO app")
+      op.execute("CREATE VIEW below AS SELECT * FROM orders")
+      op.execute("CREATE MATERIALIZED VIEW unread AS SELECT * FROM orders WITH NO DATA")
+      op.execute("CREATE MATERIALIZED VIEW of_days AS SELECT * FROM days; GRANT SELECT ON of_days TO PUBLIC")]]
+    local result = upgrade(make, { url = database.postgres }, [[
+      op.execute("CREATE VIEW mine AS SELECT id FROM below; GRANT SELECT (id) ON mine TO app")
+      op.execute("CREATE VIEW said WITH (security_invoker = false) AS SELECT * FROM orders")
+      op.execute("GRANT SELECT ON said TO app")
+      op.execute("CREATE VIEW invoker WITH (security_invoker) AS SELECT * FROM orders; GRANT SELECT ON invoker TO app")
+      op.execute("CREATE MATERIALIZED VIEW copied AS SELECT * FROM below; GRANT SELECT ON copied TO app")]])
+    assert.equal(3, result.code, result.err)
+    assert.truthy(result.err:find("detail: public.owners (a view shows the application, with the eyes of a role that"
+      .. " passes policies, rows of public.orders)\n", 1, true), result.err)
+    helper.execute(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION owner")
+    result = upgrade(make, nil, [[
+      op.execute("CREATE MATERIALIZED VIEW copied AS SELECT * FROM below WITH NO DATA")
+      op.execute("GRANT SELECT ON copied TO app")]])
+    assert.equal(3, result.code, result.err)
+    assert.truthy(result.err:find("detail: public.copied (a materialized view that the application may read keeps rows"
+      .. " of public.orders)\n", 1, true), result.err)
+    assert.is_true(kept "owners") -- a plain owner's eyes are under forced row security
+    assert.falsy(helper.dmlua("tables list", { cwd = project "" }).out:find("owners", 1, true))
+  end)
+
+  it("refuses a foreign table, and lets one pass that is declared, as an extension's", function()
+    local foreign = [[op.execute("CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw")
+      op.execute("CREATE FOREIGN TABLE there (id int) SERVER far")]]
+    local settings = { url = database.postgres }
+    refused(upgrade(foreign, settings), "public.there (a foreign table has no row security)")
+    local result = upgrade(foreign .. [[guards.declare_global("there")]], settings)
+    assert.equal(0, result.code, result.err)
+    helper.execute(database, "DROP EXTENSION postgres_fdw CASCADE; DROP TABLE alembic_version")
+  end)
+
+  it("looks at a tenant's transaction of a resumable loop", function()
+    helper.execute(database, "GRANT CREATE ON SCHEMA public TO app")
+    local result = upgrade([[tenants.each(function() op.execute("CREATE TABLE IF NOT EXISTS orders (id int)") end,
+      { mode = "resumable" })]], { tenants_query = "VALUES ('a'), ('b')" })
+    assert.not_equal(0, result.code)
+    assert.matches("TenantIsolationError: the step leaves tables neither tenant%-isolated nor declared", result.err)
+    assert.is_false(kept "orders")
+  end)
+
   it("counts a column alone where row security is not to be set up", function()
     local sql = [[op.execute("CREATE TABLE orders (tenant_id text%s)")]]
     assert.equal(0, upgrade(sql:format " NOT NULL", { skip_rls_setup = "true" }).code)
@@ -160,13 +283,15 @@ describe("the watch over tables", function()
     assert.is_false(kept "orders")
   end)
 
-  it("is not asked where no statement can have been DDL", function()
+  it("is asked where a statement can have been DDL, by a function or a trigger too, and nowhere else", function()
     local statements = {
-      [ [[op.execute("UPDATE orders SET id = 1 WHERE id = 2")]] ] = false,
+      [ [[op.execute("UPDATE orders SET id = 1 WHERE id = 2")]] ] = true,
       [ [[op.execute("SELECT id FROM orders")]] ] = false,
-      [ [[op.bulk_insert(sa.table("orders", sa.column("id")), { { id = 1 } })]] ] = false,
+      [ [[op.execute("SET LOCAL work_mem = '1MB'; LOCK TABLE orders; SHOW work_mem")]] ] = false,
+      [ [[op.bulk_insert(sa.table("orders", sa.column("id")), { { id = 1 } })]] ] = true,
       [ [[op.execute("SELECT count(*) FROM orders")]] ] = true,
       [ [[op.execute("COMMENT ON TABLE orders IS 'x'")]] ] = true,
+      [""] = false,
     }
     for script, asked in pairs(statements) do
       helper.execute(database, "DROP OWNED BY owner; GRANT ALL ON SCHEMA public TO owner")

@@ -7,6 +7,7 @@
 #include "host/signal.h"
 #include "host/tenant.h"
 #include "host/txn.h"
+#include "host/watch.h"
 
 enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 5000 };
 
@@ -47,6 +48,7 @@ int loop_commit(struct tenant_loop *loop, const char *id, struct error *error)
     struct row row;
     fill_row(loop, id, "done", &row);
     tenant_leave(loop->step);
+    watch_send(loop->step);
     ledger_send(ledger_of(loop), LEDGER_LOOP_TENANT, 6, row.values, NULL);
     if (txn_commit(ledger_of(loop), error) != 0) {
         error_text(&error->tenant, "%s", id);

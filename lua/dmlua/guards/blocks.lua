@@ -23,7 +23,7 @@ DECLARE
   amount bigint;
   table_owner name := (SELECT pg_get_userbyid(relowner) FROM pg_catalog.pg_class WHERE oid = target);
 BEGIN
-  IF target IS NULL OR (SELECT relkind NOT IN ('r', 'p') FROM pg_catalog.pg_class WHERE oid = target) THEN
+  IF target IS NULL OR (SELECT relkind NOT IN ({kinds}) FROM pg_catalog.pg_class WHERE oid = target) THEN
     RAISE EXCEPTION USING ERRCODE = 'ZD001',
       MESSAGE = format('TenantIsolationError: there is no table %s', {table}),
       DETAIL = json_build_object('table', {table}, 'checks', ARRAY['table_missing'])::text,
@@ -111,7 +111,8 @@ local function text_or_null(text)
 end
 
 local function statement(place, ...)
-  return quote.block(fill(declarations, place, {}) .. table.concat({ ... }) .. ending)
+  local beginning = fill(declarations, place, { kinds = place.kinds or "'r', 'p'" })
+  return quote.block(beginning .. table.concat({ ... }) .. ending)
 end
 
 M.fill, M.statement = fill, statement

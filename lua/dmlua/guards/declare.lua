@@ -32,6 +32,7 @@ local declare = [[
 --- The table of `place` is for everybody. `schema`: where dmlua's tables are.
 function M.block(place, schema, reason)
   local declarations = quote.qualified(schema, "dmlua_tables")
+  place = setmetatable({ kinds = "'r', 'p', 'f', 'm', 'v'" }, { __index = place })
   return blocks.statement(place, blocks.fill(declare, place, {
     declarations = declarations, declared = quote.literal(declarations),
     reason = reason and quote.literal(reason) or "NULL",
