@@ -125,6 +125,29 @@ describe("upgrade --sql", function()
     assert.are.equal(1, select(2, text:gsub("RESET ALL", "")))
   end)
 
+  it("finds its version table whatever path a step sets, for how long, and how", function()
+    for place, set in ipairs { "SET search_path = other", "SET LOCAL search_path = other",
+      "SELECT set_config('search_path', 'other', false)", "DO $$ BEGIN EXECUTE 'SET search_path = other'; END $$" } do
+      local online, offline = helper.database(), helper.database()
+      local versions = { { revision = "aaaa", upgrade = 'op.execute("CREATE SCHEMA other")' },
+        { revision = "bbbb", down = "aaaa", upgrade = ([[
+          op.execute(%q)
+          op.execute("CREATE TABLE first (a int)")
+          op.get_context():autocommit_block(function() op.execute("CREATE INDEX CONCURRENTLY ON other.first (a)") end)
+          op.execute("CREATE TABLE second (a int)")
+          op.execute("SET LOCAL lock_timeout = '3s'")]]):format(set) },
+        { revision = "cccc", down = "bbbb", upgrade = [[
+          op.get_context():autocommit_block(function() op.execute("SET search_path = other") end)
+          op.execute("CREATE TABLE third (a text DEFAULT 'x')")]] } }
+      if place > 1 then versions[2].upgrade = versions[2].upgrade:gsub("op.get_context.-\n", "") end
+      assert.are.equal(0, helper.dmlua("upgrade head", { cwd = project(online, versions) }).code)
+      local result = psql(offline, script(project(offline, versions), "upgrade head --sql"))
+      assert.are.equal("", result.code == 0 and "" or result.err)
+      assert.are.equal(dump(online), dump(offline))
+      assert.truthy(dump(offline):find("CREATE TABLE other.third", 1, true))
+    end
+  end)
+
   it("names what has no name by the naming convention, as dmlua itself does", function()
     local online, offline = helper.database(), helper.database()
     local versions = { { revision = "aaaa", upgrade = [[
@@ -199,16 +222,145 @@ describe("upgrade --sql", function()
     assert.truthy(script(folder, "upgrade head --sql"):find("SELECT 'offline';", 1, true))
   end)
 
-  it("refuses a callback that does more with a tenant's column than bind it", function()
-    for _, body in ipairs { [[ op.execute("SELECT '" .. tenant.id .. "'") ]],
-      [[ if tenant.id == "acme" then op.execute("SELECT 1") end ]], [[ log.info("%s", tenant.name) ]],
-      [[ if tenant.id ~= "acme" then op.execute("SELECT :t", { t = tenant.id }) end ]],
-      [[ op.execute("SELECT :t, :j", { t = tenant.id, j = json { id = tenant.id } }) ]] } do
-      local folder = project("postgresql:///none", { { revision = "aaaa",
-        upgrade = "tenants.each(function(tenant) " .. body .. " end)" } })
-      local result = helper.dmlua("upgrade head --sql", { cwd = folder })
-      assert.are.equal(2, result.code)
-      says(result, "is not known in --sql")
+  -- What --sql says of an upgrade that is a loop over `query` with this body.
+  local function refusal(body, options)
+    local folder = project("postgresql:///none", { { revision = "aaaa",
+      upgrade = "n, seen = 0, {} tenants.each(function(tenant)\n" .. body .. "\nend, { from = 'SELECT 1' })" } })
+    if options then helper.write(folder .. "/lib/names.lua", options.lib) end
+    return helper.dmlua("upgrade head --sql", { cwd = folder })
+  end
+
+  it("refuses a callback that does more with a tenant's column than it can do there, by name and line", function()
+    local bodies = {
+      id = { [[op.execute("SELECT '" .. tenant.id .. "'")]], [[if tenant.id == "acme" then op.execute("SELECT 1") end]],
+        [[local id = tenant.id if id ~= "acme" then op.execute("SELECT :t", { t = id }) end]],
+        [[op.execute("SELECT :t, :j", { t = tenant.id, j = json { id = tenant.id } })]],
+        [[op.execute("SELECT :t, :p", { t = tenant.id, p = ({ acme = "gold" })[tenant.id] or null })]],
+        [[op.execute("SELECT :a", { a = { tenant.id } })]], [[if #tenant.id > 3 then op.execute("SELECT 1") end]],
+        [[pcall(function() return tenant.id .. "x" end) op.execute("SELECT 1")]],
+        [[op.execute("SELECT :t", { t = tenant[1]:upper() })]] },
+      name = { [[log.info("%s", tenant.name)]], [[if tenant.name == tenant.id then op.execute("SELECT 1") end]],
+        [[local name = tenant.name or null if name == "x" then op.execute("SELECT :n", { n = name }) end]],
+        [[if type(tenant.name) == "string" then op.execute("SELECT 1") end]], },
+      n = { [[local n = tenant.n or null if n == 3 then op.execute("SELECT :n", { n = n }) end]],
+        [[if tenant.n ~= nil and tenant.n > 0x10 then op.execute("SELECT 1") end]],
+        [[op.execute("SELECT :n", { n = tenant.n == 1e3 and 1 or tenant.n or null })]] },
+    }
+    for name, list in pairs(bodies) do
+      for _, body in ipairs(list) do
+        local result = refusal(body)
+        assert.are.equal(2, result.code, body .. "\n" .. result.err .. result.out)
+        says(result, ("tenant.%s is not known in --sql"):format(name))
+        says(result, "versions/aaaa.lua:12")
+      end
+    end
+    says(refusal [[for name in pairs(tenant) do op.execute("SELECT :n", { n = name }) end]], "is not known in --sql")
+  end)
+
+  it("refuses what is compared with a value from elsewhere", function()
+    says(refusal([[local gold, id = require("names").gold, tenant.id
+      op.execute("SELECT :t, :g", { t = id, g = id == gold })]], { lib = [[return { gold = "acme" }]] }),
+      "tenant.id is not known in --sql: what the callback does depends on it")
+    local folder = project("postgresql:///none", { { revision = "aaaa", upgrade = [[
+      tenants.each(function(tenant)
+        local id = tenant.id
+        op.execute("SELECT :t, :g", { t = id, g = id == context.get_x_argument({ as_dictionary = true }).only })
+      end, { from = "SELECT 1" })]] } })
+    says(helper.dmlua("-x only=acme upgrade head --sql", { cwd = folder }), "what the callback does depends on it")
+  end)
+
+  it("refuses a callback that does another thing each time, and what cannot be done in a loop", function()
+    for body, what in pairs {
+      ["n = n + 1 op.execute('SELECT :n', { n = n })"] = "it changes 'n'",
+      ["seen[#seen + 1] = tenant.id"] = "it changes 'seen'",
+      ["op.execute('SELECT :r', { r = math.random() })"] = "does another thing each time it is called",
+      ["if not tenant.name then op.get_bind():execute('SELECT 1') end"] = "reading rows needs the database",
+      ["pcall(op.get_bind().execute, op.get_bind(), 'SELECT 1')"] = "reading rows needs the database",
+    } do
+      local result = refusal(body)
+      assert.are.equal(2, result.code, body .. "\n" .. result.err .. result.out)
+      says(result, what)
+      says(result, "versions/aaaa.lua:1")
+    end
+    says(refusal [[op.execute("SELECT :n", { n = nil })]], "parameter :n has no value")
+    says(refusal [[op.create_table("t", sa.Column("id", sa.Integer), { comment = tenant.name })]],
+      "comment must be a string, got a tenant's column, which --sql does not know")
+  end)
+
+  it("does for an absent, true or false column what running does", function()
+    local online, offline = helper.database(), helper.database()
+    local query = { tenants_query = "SELECT * FROM tenants ORDER BY id" }
+    local versions = { { revision = "aaaa", upgrade = [[
+        op.execute("CREATE TABLE tenants (id text, name text, active boolean, n int, since timestamptz, tags text[])")
+        op.execute("INSERT INTO tenants VALUES ('a', 'A''s', true, 1, '2024-01-02 03:04', '{x,\"y z\"}'),"
+          .. " ('b', NULL, false, NULL, NULL, NULL), ('c', 'false', NULL, 3, 'infinity', '{}')")
+        op.execute("CREATE TABLE seen (tenant text, what text)")]] },
+      { revision = "bbbb", down = "aaaa", upgrade = [[
+        local insert = "INSERT INTO seen VALUES (:t, :w)"
+        tenants.each(function(tenant)
+          local function see(what) op.execute(insert, { t = tenant.id, w = what }) end
+          see(tenant.name or "x")
+          see(tenant.name or null)
+          see(tenant.name or tenant.since or "nothing")
+        end)
+        tenants.each(function(tenant)
+          local function see(what) op.execute(insert, { t = tenant.id, w = what }) end
+          see(tenant.since or null) see(tenant.tags or null) see(tenant[1])
+        end)
+        tenants.each(function(tenant)
+          local function see(what) op.execute(insert, { t = tenant.id, w = what }) end
+          if tenant.active then see(tenant.name or "active") elseif tenant.active == false then see "off" end
+          if not tenant.n and not tenant.name then see "neither" end
+          see(tenant.active == true and "true" or tenant.n == nil)
+          if tenant.n ~= null and tenant.n then see(tenant.n) end
+        end)
+        local count = 0
+        tenants.each(function(tenant)
+          count = count + 1
+          op.execute(insert, { t = tenant.id, w = tenant.id == "b" and "B" .. count or #tenant.id })
+        end, { from = { "b", "a", "b" } })
+        tenants.each(function(tenant)
+          op.execute(insert, { t = tenant.id, w = tenant.id == "b" and tenant.name or "list" })
+        end, { from = { "b", "a" } })
+        tenants.with("c", function(tenant) op.execute(insert, { t = tenant.id, w = tenant[1] .. "!" }) end)]] } }
+    local function tree(database)
+      return helper.project { database = database, versions = versions,
+        settings = { tenants_query = query.tenants_query, isolation = "none" } }
+    end
+    local result = helper.dmlua("upgrade head", { cwd = tree(online) })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    result = psql(offline, script(tree(offline), "upgrade head --sql"))
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.equal(dump(online), dump(offline))
+  end)
+
+  it("fails for a tenant for which the script fails", function()
+    local db = helper.database()
+    local function attempt(rows, body)
+      local folder = helper.project { database = db, settings = { app_role = "app" }, versions = { { revision = "aaaa",
+        upgrade = "tenants.each(function(tenant)\n" .. body .. "\nend, { from = [[SELECT * FROM (VALUES " .. rows
+          .. ") AS t (id, name)]] })" } } }
+      return psql(db, script(folder, "upgrade head --sql"))
+    end
+    local bound = [[op.execute("SELECT :n", { n = tenant.name })]]
+    assert.are.equal("", attempt("('a', 'x')", bound).err)
+    helper.execute(db, "DELETE FROM alembic_version; DROP TABLE alembic_version")
+    says(attempt("('a', 'x'), ('b', NULL)", bound), "tenant b: ")
+    says(attempt("('a', 'x'), ('b', NULL)", bound), "parameter :n has no value")
+    says(attempt("('a', 'x'), ('b', NULL)", [[if not tenant.name then error("it has no name") end]]),
+      "it has no name")
+    says(attempt("('a', 'x'), ('', NULL)", bound), "gives NULL or an empty text as a tenant's id")
+  end)
+
+  it("refuses a query for a loop whose tenants are in another service's database, and takes a list", function()
+    for from, expected in pairs { ["'SELECT 1'"] = "over the tenants of another service", ["{ 'a' }"] = "SELECT 7" } do
+      local folder = helper.project { database = "postgresql:///none",
+        settings = { services = "management isp", app_role = "app" },
+        ini = "[management]\nscript_location = m\n[isp]\nscript_location = .\ntenants_service = management\n",
+        versions = { { revision = "aaaa", upgrade = "tenants.each(function() op.execute('SELECT 7') end, { from = "
+          .. from .. " })" } } }
+      local result = helper.dmlua("upgrade head --sql --service isp", { cwd = folder })
+      assert.truthy((result.out .. result.err):find(expected, 1, true), result.out .. result.err)
     end
   end)
 

@@ -25,6 +25,7 @@ end
 local function described(value)
   if value == nil then return "nothing" end
   if value == null then return "null" end
+  if (debug.getmetatable(value) or {}).__parameter then return "a tenant's column, which --sql does not know" end
   return article(record.kind(value) or type(value))
 end
 

@@ -157,6 +157,10 @@ local function compile(path, env)
   errors.raise { kind = "migration", message = rest or message, file = path, line = tonumber(line) }
 end
 
+local function path_of(script, name)
+  return ("%s/%s.lua"):format(script.lib, name:gsub("%.", "/"))
+end
+
 -- Files under lib/ alone, each once for a script, in an environment of its own.
 function makers.require(script)
   return function(name)
@@ -169,7 +173,7 @@ function makers.require(script)
       error(("'%s' is not loaded yet: it requires itself, or it failed before"):format(name), 2)
     end
     if loaded ~= nil then return loaded end
-    local path = ("%s/%s.lua"):format(script.lib, name:gsub("%.", "/"))
+    local path = path_of(script, name)
     local fn = compile(path, script.environment())
     if not fn then
       error(("no file %s: require finds only files under the tree's own lib/"):format(path), 2)
@@ -223,9 +227,12 @@ local function lookup(script, env, declared, name)
   return nil
 end
 
+-- The script of each environment.
+local scripts = setmetatable({}, { __mode = "k" })
+
 local function make(script)
   local env, declared = {}, {}
-  script.environments[env] = declared
+  script.environments[env], scripts[env] = declared, script
   return setmetatable(env, {
     __index = function(_, name) return lookup(script, env, declared, name) end,
     __newindex = function(_, name, value)
@@ -235,6 +242,14 @@ local function make(script)
     __metatable = false,
     __name = "environment",
   })
+end
+
+--- The files that the script of an environment has required so far; nil where `t` is none.
+function M.required(t)
+  local script, files = scripts[t], {}
+  if not script then return nil end
+  for name in pairs(script.loaded) do files[#files + 1] = path_of(script, name) end
+  return files
 end
 
 local unguarded = { pcall = pcall, xpcall = xpcall, resume = coroutine.resume, close = coroutine.close }

@@ -10,10 +10,14 @@ local sqltree = require "dmlua.sqltree"
 
 local M = {}
 
-local function refuse(what, hint)
-  errors.raise { kind = "usage", message = what .. " needs the database, which --sql does not have",
-    hint = hint or "ask context.is_offline_mode() and take another way, or run the step with `dmlua upgrade`" }
+local function refusal(what, hint)
+  local file, line = errors.where()
+  return errors.new { kind = "usage", message = what .. " needs the database, which --sql does not have",
+    hint = hint or "ask context.is_offline_mode() and take another way, or run the step with `dmlua upgrade`",
+    file = file, line = line }
 end
+
+local function refuse(what, hint) error(refusal(what, hint), 0) end
 
 -- A parameter's text where its `$n` stood. The server reads an untyped literal as it reads an untyped parameter.
 local function inlined(sql, params)
@@ -36,14 +40,20 @@ local function terminated(sql)
   return sql .. (last:find("--", 1, true) and "\n;\n" or ";\n")
 end
 
--- Does it change a setting for longer than its transaction?
-local function sets(sql)
-  local call = sql:match "set_config%s*(%b())"
-  if call and call:find "false%s*%)$" then return true end
-  local statement = sql:upper():find("SET", 1, true) and (sql_text.split(sql) or {})[1]
+-- May it change a setting? A function's own SET clause changes none, but putting settings back does no harm.
+local function may_set(sql)
+  local text = sql:lower()
+  if text:find("set_config", 1, true) or text:find("search_path", 1, true) then return true end
+  local statement = text:find("set", 1, true) and (sql_text.split(sql) or {})[1]
   local words = statement and statement.words or {}
   return (words[1] == "SET" or words[1] == "RESET") and words[2] ~= "LOCAL"
 end
+
+-- The version table is found by the path of the session, not by that of the step.
+local keep_path = "\nBEGIN\n  PERFORM pg_catalog.set_config('dmlua.search_path',"
+  .. " pg_catalog.current_setting('search_path'), true);\nEND\n"
+local put_path_back = "\nBEGIN\n  PERFORM pg_catalog.set_config('search_path',"
+  .. " pg_catalog.current_setting('dmlua.search_path'), true);\nEND\n"
 
 local check_rows = [[
 
@@ -69,6 +79,10 @@ local function new_writer(settings)
     if writer.is_open then return end
     writer.is_open = true
     writer.write "BEGIN;\n"
+    if writer.has_set then
+      writer.statement(quote.block(keep_path))
+      writer.write "SET LOCAL search_path TO DEFAULT;\n"
+    end
     if writer.create_table then
       writer.statement(writer.create_table)
       writer.create_table = nil
@@ -78,7 +92,9 @@ local function new_writer(settings)
     writer.statement(("LOCK TABLE %s IN EXCLUSIVE MODE"):format(settings.version_table))
     writer.statement(require("dmlua.block").statement(check_rows, { table = settings.version_table,
       rows = quote.literal(rows), at = quote.literal(rows == "" and "base" or rows) }))
-    writer.write "SET LOCAL row_security = off;\n\n"
+    writer.write "SET LOCAL row_security = off;\n"
+    if writer.has_set then writer.statement(quote.block(put_path_back)) end
+    writer.write "\n"
   end
 
   function writer.close()
@@ -96,26 +112,33 @@ local function new_bind(writer, settings, step, file)
   local in_autocommit = false
 
   function bind:send(sql, params)
+    if not self.loop and not in_autocommit then writer.open() end
+    writer.has_set = writer.has_set or may_set(sql)
     if self.loop then return self.loop:send(sql, params) end
-    if not in_autocommit then writer.open() end
     writer.statement(inlined(sql, params))
-    writer.has_set = writer.has_set or sets(sql)
+  end
+
+  -- What a script in a loop catches is refused all the same.
+  local function refuse_here(what)
+    local failure = refusal(what)
+    if bind.loop then bind.loop.refused(failure) end
+    error(failure, 0)
   end
 
   function bind:copy(sql, _, _, _, _, data)
-    if self.loop then refuse "op.copy_from inside tenants.each" end
+    if self.loop then refuse_here "op.copy_from inside tenants.each" end
     if not in_autocommit then writer.open() end
     writer.write(sql .. ";\n" .. data .. (data:find("\n$") and "" or "\n") .. "\\.\n")
   end
 
-  function bind.query() refuse "reading rows" end
+  function bind.query() refuse_here "reading rows" end
 
-  function bind.tenants() refuse "tenants.ids" end
+  function bind.tenants() refuse_here "tenants.ids" end
 
-  function bind.elapsed() refuse "context.elapsed" end
+  function bind.elapsed() refuse_here "context.elapsed" end
 
   function bind:autocommit(fn)
-    if self.loop then refuse "autocommit_block inside tenants.each" end
+    if self.loop then refuse_here "autocommit_block inside tenants.each" end
     writer.close()
     in_autocommit = true
     fn()
@@ -126,13 +149,16 @@ local function new_bind(writer, settings, step, file)
     if options.mode == "resumable" then refuse "a resumable tenants.each" end
     local loop = offline_loop.new(settings, options, refuse)
     self.loop = loop
-    fn(loop.tenant)
+    local text = loop.statement(fn)
     self.loop = nil
     writer.open()
-    writer.statement(loop:statement())
+    writer.statement(text)
   end
 
-  function bind.log(_, level, text) engine.log(level, "dmlua.script", text) end
+  function bind:log(level, text)
+    if self.loop and self.loop.again then return end -- its callback is called again and again
+    engine.log(level, "dmlua.script", text)
+  end
 
   function bind.mark() end
 
