@@ -7,6 +7,7 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/first_word.h"
+#include "host/loop/show.h"
 #include "host/loop/visit.h"
 #include "host/runner_lock.h"
 #include "host/tenant.h"
@@ -112,6 +113,7 @@ int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct
         return -1;
     step->open = false;
     loop->visited++;
+    show_done(step);
     return 0;
 }
 
@@ -163,6 +165,7 @@ int fix_fail(struct tenant_loop *loop, const char *id, int attempt, char **messa
 
 int fix_close(struct tenant_loop *loop, struct error *error)
 {
+    show_close(loop->step);
     if (loop->failures == 0)
         return 0;
     error_set(error, ERROR_PARTIAL, "%s failed for %d tenant%s; %d done in this run", loop->step->script->revision,
@@ -191,6 +194,14 @@ static int settle_role(struct step *step, struct error *error)
     return -1;
 }
 
+static void say_state(const struct step *step, struct error *error)
+{
+    char *standing = step->fix->dry_run ? NULL : show_standing(step);
+    error_text(&error->state, "%s%swhat was done before is kept; run it again: tenants that are done are passed over",
+               standing ? standing : "", standing ? "; " : "");
+    free(standing);
+}
+
 /* [-2, +0] */
 static int drive(lua_State *L, struct step *step, struct error *error)
 {
@@ -205,7 +216,7 @@ static int drive(lua_State *L, struct step *step, struct error *error)
         return 0;
     take_back(step, error); /* also when it was stopped in the middle of a tenant */
     if (error->kind != ERROR_PARTIAL)
-        error_text(&error->state, "what was done before is kept; run it again: tenants that are done are passed over");
+        say_state(step, error);
     return -1;
 }
 

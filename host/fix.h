@@ -11,6 +11,7 @@ struct fix {
     const char *max_rows; /* how many rows it may write for a tenant; null: not limited */
     bool again;           /* also for tenants that are done */
     bool dry_run;         /* rolls everything back, and records nothing */
+    int passed_over;      /* tenants for whom it does nothing, because earlier runs have done them */
     int max_failures;     /* after so many failed tenants the run goes on no more */
     long long before;     /* rows written when the tenant's transaction began */
     double began;         /* clock_now, then */

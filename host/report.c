@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/report_internal.h"
 #include "host/utf8.h"
 
 struct report_options report_options;
@@ -69,6 +70,7 @@ void report_log(enum report_level level, const char *logger, const char *format,
     va_end(args);
     if (size < 0)
         return;
+    report_clear_line();
     fprintf(stderr, "%-5s [%s] ", names[level], logger);
     put_shown(stderr, text, "  ");
     fputc('\n', stderr);
@@ -77,12 +79,14 @@ void report_log(enum report_level level, const char *logger, const char *format,
 
 void report_print(const char *text)
 {
+    report_clear_line();
     put_shown(stderr, text, "");
     fputc('\n', stderr);
 }
 
 void report_write(const char *text, size_t size)
 {
+    report_clear_line();
     fwrite(text, 1, size, stdout);
 }
 
@@ -97,7 +101,7 @@ bool report_end(void)
 }
 
 /* JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number. */
-static void put_json_string(FILE *out, const char *text)
+void put_json_string(FILE *out, const char *text)
 {
     size_t size = strlen(text), valid = utf8_valid(text, size), i;
     fputc('"', out);
@@ -197,6 +201,7 @@ static void put_source(const struct error *error)
 
 void report_error(const struct error *error)
 {
+    report_clear_line();
     if (report_options.json)
         report_error_json(error);
     fflush(stdout);

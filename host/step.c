@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/fix.h"
+#include "host/loop/show.h"
 #include "host/step_failure.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
@@ -222,6 +223,7 @@ static void add_sent(struct step *step)
 
 void step_free(struct step *step)
 {
+    show_free(step);
     recorder_close(&step->recorder);
     error_clear(&step->failure);
     free(step->tenant);

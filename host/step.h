@@ -33,6 +33,7 @@ struct step {
     char tag[ANSWER_TAG];     /* of the answer that was read last, if an earlier run's; else "" */
     struct error failure;     /* the first that a call of the script met, also if the script has caught it */
     char *tenant;             /* whose callback runs */
+    struct show *show;        /* what its loops show, the newest first; null: nothing */
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */
     struct tenant_seen *tenants_seen; /* the lists that the step's loops have read */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/loop/show.h"
 #include "host/trace.h"
 #include "host/txn.h"
 
@@ -16,6 +17,7 @@ static void say_state(struct step *step, struct error *error)
     const char *at = step->run->at.row_count > 0 ? rows : "base";
     char place[32] = "";
     const char *was = step->finished > 1 ? "were" : "was";
+    char *loop = show_standing(step);
     char parts[64] = "nothing of";
     if (step->finished > 0)
         snprintf(parts, sizeof parts, step->finished == 1 ? "part 1 of" : "parts 1 to %d of", step->finished);
@@ -24,12 +26,15 @@ static void say_state(struct step *step, struct error *error)
     if (step->run->single)
         error_text(&error->state, "nothing of this run was kept; correct %s%s and run %s again",
                    error->file ? error->file : step->script->path, place, step->run->kind);
+    else if (loop != NULL && step->looping)
+        error_text(&error->state, "database is at %s; %s", at, loop);
     else if (error->kind == ERROR_INTERRUPTED)
         error_text(&error->state, "database is at %s; %s %s %s kept; run %s again", at, parts, revision, was,
                    step->run->kind);
     else
         error_text(&error->state, "database is at %s; %s %s %s kept; correct %s%s and run %s again", at, parts,
                    revision, was, error->file ? error->file : step->script->path, place, step->run->kind);
+    free(loop);
     free(rows);
 }
 

@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/fix.h"
 #include "host/limit.h"
+#include "host/loop/show.h"
 #include "host/state.h"
 
 enum { FUNCTION = 2, TENANTS = 3, EVENT = 4, RETRIES = 5 };
@@ -94,6 +95,7 @@ int bind_fix(lua_State *L)
     luaL_checktype(L, TENANTS, LUA_TTABLE);
     count = luaL_len(L, TENANTS);
     loop = bind_loop_push(L, step, RETRIES, INT_MAX);
+    show_open(step, "run", (int)count + step->fix->passed_over, step->fix->passed_over, 1);
     for (row = 1; rc == 0 && row <= count; row++) {
         lua_geti(L, TENANTS, row);
         lua_getfield(L, -1, "id");

@@ -5,6 +5,7 @@
 
 #include "host/api/bind_tenants.h"
 #include "host/limit.h"
+#include "host/loop/show.h"
 #include "host/loop/visit.h"
 #include "host/state.h"
 #include "host/tenant.h"
@@ -90,8 +91,13 @@ static void each_atomic(lua_State *L, struct step *step)
         bind_fail(L, step, &error);
     bind_tenants_push(L, step, 3, NULL);
     count = luaL_len(L, -1);
-    for (row = 1; row <= count; row++)
+    if (count > 1) /* else it may be tenants.with */
+        show_open(step, "atomic", (int)count, 0, 1);
+    for (row = 1; row <= count; row++) {
         visit(L, step, 2, lua_gettop(L), row);
+        show_done_later(step);
+    }
+    show_close_later(step);
 }
 
 static int loop_gc(lua_State *L)
@@ -143,6 +149,18 @@ static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, lua_In
         if (decision == 0)
             return;
     }
+}
+
+/* [-0, +0] How many tenants of the list at `rows` are in the set at `seen`. */
+static int count_seen(lua_State *L, int rows, int seen)
+{
+    lua_Integer row, count = luaL_len(L, rows);
+    int found = 0;
+    for (row = 1; row <= count; row++) {
+        found += lua_getfield(L, seen, push_id(L, rows, row)) != LUA_TNIL;
+        lua_pop(L, 2);
+    }
+    return found;
 }
 
 /* [-1, +0] Visits the tenants of the list at the top that the set at `seen` lacks; says whether there were any. */
@@ -201,8 +219,11 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     push_done(L, loop);
     lua_insert(L, -2);
     seen = lua_gettop(L) - 1;
-    while (visit_missing(L, loop, seen)) /* a tenant that appeared meanwhile is visited, too */
+    show_open(step, "resumable", (int)luaL_len(L, -1), count_seen(L, seen + 1, seen), 1);
+    while (visit_missing(L, loop, seen)) { /* a tenant that appeared meanwhile is visited, too */
         bind_tenants_push(L, step, 3, loop);
+        show_tenants(step, (int)luaL_len(L, -1));
+    }
     if (loop_close(loop, &error) != 0)
         bind_fail(L, step, &error);
 }

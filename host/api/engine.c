@@ -28,7 +28,7 @@ static int engine_log(lua_State *L)
     return 0;
 }
 
-/* report{json=, quiet=, verbose=}: how the rest of this run reports. */
+/* report{json=, quiet=, verbose=, no_color=, no_progress=, progress=}: how the rest of this run reports. */
 static int engine_report(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -40,6 +40,12 @@ static int engine_report(lua_State *L)
     report_options.quiet = lua_toboolean(L, -1);
     lua_getfield(L, 1, "verbose");
     report_options.verbose = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "no_color");
+    report_options.no_color = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "no_progress");
+    report_options.no_progress = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "progress");
+    report_options.progress = lua_tonumber(L, -1);
     return 0;
 }
 

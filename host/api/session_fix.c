@@ -101,7 +101,7 @@ static const char *push_text(lua_State *L, int index, const char *name)
 enum { MAX_FAILURES = 10 };
 
 /* fix_run(fix, tenants, options): runs it for each row of the list; options: tables (oids, an array's text), max_rows,
-   again, dry_run, on_tenant, show (lua/dmlua/fix_show.lua), no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
+   again, dry_run, passed_over (tenants that are done already), on_tenant, show (lua/dmlua/fix_show.lua), no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
 int session_fix_run(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -116,6 +116,8 @@ int session_fix_run(lua_State *L)
     bind_keep_x(L);
     fix.again = session_flag(L, 4, "again");
     fix.dry_run = session_flag(L, 4, "dry_run");
+    lua_getfield(L, 4, "passed_over");
+    fix.passed_over = (int)lua_tointeger(L, -1);
     fix.tables = push_text(L, 4, "tables");
     fix.max_rows = push_text(L, 4, "max_rows");
     work = push_run(L, session, 4);

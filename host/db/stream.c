@@ -85,10 +85,11 @@ void stream_wait(struct db *db, bool write)
         timeout = left < CANCEL_AGAIN_MS ? left : CANCEL_AGAIN_MS;
         fds[1].fd = -1;
     }
-    if (poll(fds, 2, timeout) < 0 && errno != EINTR)
+    if (poll(fds, 2, report_wait(timeout)) < 0 && errno != EINTR)
         stream_give_up(db, ERROR_CONNECTION, "poll failed on the connection's socket", NULL);
     else if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && PQconsumeInput(db->conn) == 0)
         stream_lost(db);
+    report_changed();
 }
 
 /* Hands everything to the socket, reading meanwhile: with both directions full, whoever only writes waits for ever. */

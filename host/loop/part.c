@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/loop/show.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
 #include "host/txn.h"
@@ -80,6 +81,7 @@ void loop_note_failure(struct tenant_loop *loop, const char *id, const struct er
     report_log(REPORT_ERROR, "dmlua.tenants", "tenant %s failed: %s%s%s%s%s%s", id, masked,
                error->sqlstate[0] ? " (SQLSTATE " : "", error->sqlstate, error->sqlstate[0] ? ")" : "",
                error->file ? " at " : "", error->file ? error->file : "");
+    show_failed(loop->step, id, error);
     free(loop->failed);
     loop->failed = failed;
     free(masked);
@@ -101,6 +103,7 @@ int loop_close(struct tenant_loop *loop, struct error *error)
 {
     struct step *step = loop->step;
     char note[64];
+    show_close(step);
     step->looping = step->open = false;
     if (loop->failures > 0) {
         recorder_close(&step->recorder);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/loop/show.h"
 #include "host/signal.h"
 #include "host/tenant.h"
 #include "host/txn.h"
@@ -55,6 +56,7 @@ int loop_commit(struct tenant_loop *loop, const char *id, struct error *error)
         return -1;
     }
     loop->visited++;
+    show_done(loop->step);
     return 0;
 }
 
@@ -88,6 +90,7 @@ int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct erro
         return -1;
     error_clear(&step->failure); /* it is this tenant's alone */
     if (db_is_passing(error) && attempt < loop->retries) {
+        show_retried(step, id, attempt + 1, error);
         back_off(attempt);
         error_clear(error);
         return 1;

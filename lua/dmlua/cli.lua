@@ -103,7 +103,8 @@ local function run_verb(name, words)
     return 0
   end
   local options = parse(parser, words)
-  engine.report { json = options.json, quiet = options.quiet, verbose = options.verbose }
+  engine.report { json = options.json, quiet = options.quiet, verbose = options.verbose, no_color = options.no_color,
+    no_progress = options.no_progress, progress = options.progress }
   local context = verb_context.new(options, verb)
   context.rest = rest
   local _ <close> = setmetatable({}, { __close = context.close })

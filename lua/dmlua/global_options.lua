@@ -4,6 +4,12 @@ local errors = require "dmlua.errors"
 
 local M = {}
 
+local function seconds(text)
+  local value = tonumber(text)
+  if value and value > 0 and value < math.huge then return value end
+  return nil, ("--progress takes seconds, more than 0, not '%s'"):format(text)
+end
+
 -- names, the value's name (none for a flag), help
 local options = {
   { "-c --config", "FILE", "configuration file (also DMLUA_CONFIG); else dmlua.ini or alembic.ini, here or above" },
@@ -16,7 +22,8 @@ local options = {
   { "-v --verbose", nil, "say more" },
   { "--json", nil, "results and errors as JSON on stdout" },
   { "--no-color", nil, "no colours" },
-  { "--no-progress", nil, "no progress bars" },
+  { "--no-progress", nil, "no progress of loops over tenants, neither a bar nor lines" },
+  { "--progress", "SECONDS", "a line of progress every so many seconds, and no bar", convert = seconds },
   { "-h --help", nil, "show this help" },
   { "--version", nil, "show the versions of the program and its parts" },
 }
@@ -101,6 +108,7 @@ function M.add(parser)
     local added = option[2] and parser:option(option[1]):argname(option[2]) or parser:flag(option[1])
     group[#group + 1] = added:description(option[3])
     if option.repeated then added:count "*" end
+    if option.convert then added:convert(option.convert) end
   end
   parser:group("Global options", table.unpack(group))
 end

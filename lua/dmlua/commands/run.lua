@@ -169,10 +169,10 @@ local function shown_rows(options, header, tables)
   return require("dmlua.fix_show").new(options.show, tables, function(text) line("%s", text) end)
 end
 
-local function engine_options(options, header, oids, show, listen)
+local function engine_options(options, header, oids, passed_over, show, listen)
   return { show = show, tables = oids, max_rows = header.max_rows and tostring(header.max_rows), again = options.again,
-    dry_run = options.dry_run, on_tenant = listen, lock_wait = options.lock_wait, no_wait = options.no_wait,
-    reason = options.reason, x = options.x }
+    passed_over = passed_over, dry_run = options.dry_run, on_tenant = listen, lock_wait = options.lock_wait,
+    no_wait = options.no_wait, reason = options.reason, x = options.x }
 end
 
 local function load_fix(context)
@@ -197,7 +197,7 @@ local function run(context)
     confirm(context, fix, list)
     if options.dry_run then line "dry run: everything runs here, takes real locks and is rolled back" end
     id = session:fix_run(fix.script, list,
-      engine_options(options, fix.header, oids, show, listener(options, counts, show)))
+      engine_options(options, fix.header, oids, #skipped, show, listener(options, counts, show)))
   end
   report(options, fix, counts, skipped, id)
   return 0
