@@ -110,6 +110,129 @@ describe("a backup of a table", function()
     assert.truthy(message.message:find("b: 3 rows", 1, true), message.message)
   end)
 
+  it("says how many rows of how many tenants, and is made once under one name", function()
+    owner:notices()
+    run [[op.backup_table("customers")]]
+    assert.equal("dmlua: customers: 6 rows of 2 tenants copied to backup_customers", owner:notices()[1].message)
+    local message = refusal [[op.backup_table("customers")]]
+    assert.equal("ZD011", message.sqlstate)
+    assert.equal("backup_customers is there already (dmlua: backup of customers, 6 rows)", message.message)
+    assert.truthy(message.hint:find("op.drop_backup", 1, true))
+    as_tenant("a", "DELETE FROM customers WHERE id <> 971")
+    as_tenant("b", "DELETE FROM customers")
+    run [[op.backup_table("customers", { name = "second" })]]
+    assert.equal("dmlua: customers: 1 row of 1 tenant copied to second", owner:notices()[1].message)
+  end)
+
+  it("asks for another name where its own would be cut", function()
+    local name = ("x"):rep(60)
+    run(("op.create_table(%q, sa.Column('id', sa.Integer, { primary_key = true }))"):format(name))
+    for _, directive in ipairs { "backup_table", "restore_table", "drop_backup" } do
+      assert.truthy(refusal(("op.%s(%q)"):format(directive, name)).message:find("keeps 63 bytes of its 67", 1, true))
+    end
+    run(("op.backup_table(%q, { name = 'short' }) op.restore_table(%q, { name = 'short' })"):format(name, name))
+  end)
+
+  it("keeps others from changing the table while it is copied or restored, for a superuser too", function()
+    local root = helper.connect(database.postgres)
+    app:exec "SET lock_timeout = '50ms'"
+    for _, directive in ipairs { "backup_table", "restore_table" } do
+      root:exec "BEGIN"
+      step.run(step.runner(root, { app_role = "app" }), ([[op.%s("customers")]]):format(directive))
+      local ok, message = pcall(as_tenant, "a", "DELETE FROM customers")
+      assert.is_false(ok)
+      assert.equal("55P03", message.sqlstate)
+      root:exec "COMMIT"
+    end
+    app:exec "RESET lock_timeout"
+  end)
+
+  it("brings back identities, sequences and what a table that was made anew has lost", function()
+    local make = [[op.execute("CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+      .. " tenant_id uuid NOT NULL, number serial, down int DEFAULT 5, code int GENERATED ALWAYS AS IDENTITY)")
+      guards.ensure_tenant_isolation("t")]]
+    local id = "11111111-1111-1111-1111-111111111111"
+    run(make)
+    for _ = 1, 3 do as_tenant(id, ("INSERT INTO t (tenant_id) VALUES ('%s')"):format(id)) end
+    run [[op.backup_table("t")]]
+    as_tenant(id, "UPDATE t SET number = 70 WHERE id = 2")
+    run [[op.restore_table("t")]]
+    assert.same({ { n = "6" } }, superuser "SELECT sum(number) AS n FROM t")
+    run([[op.drop_table("t")]] .. make .. [[op.restore_table("t")
+      op.drop_backup("t")]])
+    as_tenant(id, ("INSERT INTO t (tenant_id) VALUES ('%s')"):format(id))
+    assert.same({ { id = "4", number = "4", code = "4" } }, superuser "SELECT id, number, code FROM t WHERE id = 4")
+  end)
+
+  it("takes partitioned tables, and of a table that others inherit from its own rows", function()
+    run [[op.execute("CREATE TABLE parted (id int, tenant_id text NOT NULL, PRIMARY KEY (tenant_id, id))"
+        .. " PARTITION BY LIST (tenant_id)")
+      op.execute("CREATE TABLE of_a PARTITION OF parted FOR VALUES IN ('a')")
+      op.execute("CREATE TABLE others PARTITION OF parted DEFAULT")
+      guards.ensure_tenant_isolation("parted")
+      op.execute("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)")
+      op.execute("INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2)")]]
+    as_tenant("a", "INSERT INTO parted VALUES (1, 'a')")
+    as_tenant("b", "INSERT INTO parted VALUES (1, 'b')")
+    run [[op.backup_table("parted")
+      op.backup_table("parent")]]
+    as_tenant("a", "DELETE FROM parted")
+    run [[op.execute("DELETE FROM ONLY parent")
+      op.restore_table("parted")
+      op.restore_table("parent")]]
+    assert.same({ { a = "2", b = "1", c = "2" } }, superuser [[SELECT (SELECT count(*) FROM parted) AS a,
+      (SELECT count(*) FROM of_a) AS b, (SELECT count(*) FROM parent) AS c]])
+  end)
+
+  it("has policies that name the table itself, and is made of rows that break what was never validated", function()
+    run [[op.execute("CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, parent int)")
+      op.execute("INSERT INTO t VALUES (1, -1); ALTER TABLE t ADD CHECK (parent > 0) NOT VALID")
+      op.execute("CREATE POLICY p ON t USING (EXISTS (SELECT FROM parents p WHERE p.id = t.parent AND 'a%b' <> ''))")
+      op.execute("ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+      op.backup_table("t")]]
+    assert.same({ { n = "t" } }, superuser [[SELECT count(DISTINCT replace(pg_get_expr(polqual, polrelid), 'backup_',
+      '')) = 1 AS n FROM pg_policy WHERE polname = 'p']])
+    assert.same({ { n = "1" } }, superuser "SELECT count(*) AS n FROM backup_t")
+  end)
+
+  it("brings rows back as they were past triggers that change them, which fire again afterwards", function()
+    run [[op.execute("ALTER TABLE customers ADD changed timestamptz NOT NULL DEFAULT '2020-01-01'")
+      op.execute("CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS"
+        .. " 'BEGIN NEW.changed := clock_timestamp(); RETURN NEW; END'")
+      op.execute("CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION touch()")
+      op.execute("ALTER TABLE customers ENABLE ALWAYS TRIGGER touch")
+      guards.ensure_audit_trigger("customers")
+      op.backup_table("customers")]]
+    as_tenant("a", "UPDATE customers SET email = 'wrong ' || id")
+    as_tenant("b", "DELETE FROM customers")
+    run [[op.restore_table("customers")]]
+    assert.same({ { n = "6", year = "2020" } }, superuser [[SELECT count(*) AS n,
+      max(extract(year FROM changed)) AS year FROM customers]])
+    assert.same({ { tgenabled = "A" } }, superuser "SELECT tgenabled FROM pg_trigger WHERE tgname = 'touch'")
+  end)
+
+  it("restores children behind their parents, whose foreign keys are checked", function()
+    run [[guards.create_tenant_aware_table("orders", sa.Column("id", sa.Integer, { primary_key = true }),
+        sa.Column("customer_id", sa.Integer, sa.ForeignKey("customers.id", { ondelete = "CASCADE" })))]]
+    as_tenant("a", "INSERT INTO orders VALUES (1, 'a', 971)")
+    run [[op.backup_table("customers")
+      op.backup_table("orders")]]
+    as_tenant("a", "DELETE FROM customers")
+    assert.equal("23503", refusal([[op.restore_table("orders")]]).sqlstate)
+    run [[op.restore_table("customers")
+      op.restore_table("orders")]]
+    assert.equal(1, #as_tenant("a", "SELECT FROM orders"))
+  end)
+
+  it("is dropped when its table is gone, by who owns it", function()
+    run [[op.backup_table("customers")
+      op.drop_table("customers")]]
+    local bypass = helper.connect(database.bypass)
+    assert.truthy(refusal([[op.drop_backup("customers")]], bypass).hint:find("GRANT owner TO bypass", 1, true))
+    run [[op.drop_backup("customers")]]
+    assert.same({}, superuser "SELECT FROM pg_class WHERE relname = 'backup_customers'")
+  end)
+
   it("is dropped by its name, and nothing else is dropped or restored from", function()
     run [[op.backup_table("customers")
       op.drop_backup("customers")]]

@@ -145,7 +145,7 @@ describe("the watch over tables", function()
       by_unlogged = "CREATE UNLOGGED TABLE by_unlogged ()",
       by_inheritance = "CREATE TABLE by_inheritance () INHERITS (isolated)",
       by_insert = "INSERT INTO granted SELECT make('by_insert')", by_values = "VALUES (make('by_values'))",
-      by_update = "UPDATE filled SET id = make('by_update') WHERE id = 2", by_call = "CALL make_all()",
+      by_update = "UPDATE filled SET id = 8 + make('by_update') WHERE id = 2", by_call = "CALL make_all()",
       by_delete = "DELETE FROM filled WHERE id = 1 RETURNING make('by_delete')",
       by_trigger_update = "UPDATE plain SET id = 1", by_trigger_insert = "INSERT INTO plain DEFAULT VALUES",
       by_prepare = "PREPARE p AS SELECT make('by_prepare'); EXECUTE p",
@@ -300,6 +300,20 @@ describe("the watch over tables", function()
       assert.equal(0, result.code, result.err)
       assert.equal(asked, result.err:find("pg_locks k", 1, true) ~= nil, script)
     end
+  end)
+
+  it("lets the backup of a table pass that is for everybody, or a debt, and refuses a copy by hand", function()
+    local make = [[op.execute("CREATE TABLE ref_x (id int PRIMARY KEY)")
+      op.create_table("days", sa.Column("id", sa.Integer), { tenant = "global" })
+      op.create_table("orders", sa.Column("id", sa.Integer, { primary_key = true }))]] .. isolation
+    local settings = { global_tables = "ref_*" }
+    local result = upgrade(make, settings, [[
+      op.backup_table("ref_x") op.backup_table("days") op.backup_table("orders")]])
+    assert.equal(0, result.code, result.err)
+    assert.equal("public.backup_days, public.backup_ref_x", helper.value(database, [[SELECT
+      string_agg(name, ', ' ORDER BY name) FROM dmlua_tables WHERE reason LIKE 'backup of %']]))
+    helper.execute(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION owner")
+    refused(upgrade(make, settings, [[op.execute("CREATE TABLE kept AS SELECT * FROM ref_x")]]), "public.kept")
   end)
 
   it("forgets the declaration of a table that is gone", function()

@@ -10,17 +10,18 @@ local M = {}
 
 -- A table is a backup by its comment, which the copy was given: no other is restored from, or dropped.
 local check_backup = [[
-  DECLARE
-    backup regclass := to_regclass({backup});
-  BEGIN
-    IF backup IS NULL OR coalesce(obj_description(backup, 'pg_class'), '') NOT LIKE 'dmlua: backup of %' THEN
+
+DECLARE
+  backup regclass := to_regclass({backup});
+BEGIN
+  IF backup IS NULL OR coalesce(obj_description(backup, 'pg_class'), '') NOT LIKE 'dmlua: backup of %' THEN
       RAISE EXCEPTION USING ERRCODE = 'ZD011',
         MESSAGE = format(CASE WHEN backup IS NULL THEN 'there is no backup %s of %s'
           ELSE '%s is there, but not as a backup of %s' END, {backup}, {of}),
         DETAIL = json_build_object('table', {of}, 'checks', ARRAY['backup_missing'])::text,
         HINT = 'op.backup_table makes it; another name is the option name.';
-    END IF;
-  END;
+  END IF;
+END
 ]]
 
 -- Rows that differ in number, for any tenant: the first few are named.
@@ -39,18 +40,35 @@ local copy = [[
     backup regclass;
     source pg_catalog.pg_class;
     part record;
+    origin text;
+    policy text;
+    tenants bigint;
     columns text;
     difference text;
   BEGIN
 {own}
     SELECT * INTO source FROM pg_catalog.pg_class WHERE oid = target;
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', target);
-    EXECUTE {create};
+    IF to_regclass({backup}) IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'ZD011',
+        MESSAGE = format('%s is there already%s', {backup}, (SELECT ' (' || d || ')'
+          FROM obj_description(to_regclass({backup}), 'pg_class') AS d WHERE d LIKE 'dmlua: backup of %')),
+        DETAIL = json_build_object('table', {table}, 'checks', ARRAY['backup_exists'])::text,
+        HINT = 'Give this one another name with the option name, or drop that one with op.drop_backup.';
+    END IF;
+    -- what existing rows need not keep to, the copied ones might break
+    EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING STORAGE%s%s)', {backup}, target,
+      CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_constraint
+        WHERE conrelid = target AND contype = 'c' AND NOT convalidated) THEN ' INCLUDING CONSTRAINTS' END,
+      CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index
+        WHERE indrelid = target AND NOT indisvalid) THEN ' INCLUDING INDEXES' END);
     backup := {backup}::regclass;
+    origin := CASE source.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || target;
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_catalog.pg_attribute
     WHERE attrelid = target AND attnum > 0 AND NOT attisdropped;
-    EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %s', backup, columns, target);
+    EXECUTE format('INSERT INTO %s (%s) SELECT %2$s FROM %s', backup, columns, origin);
     GET DIAGNOSTICS amount = ROW_COUNT;
+    EXECUTE {tenants} INTO tenants;
 {compare}
     FOR part IN -- what default privileges have given
       SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS grantee
@@ -62,17 +80,29 @@ local copy = [[
     FOR part IN
       SELECT p.polname, p.polpermissive, p.polcmd, pg_get_expr(p.polqual, p.polrelid) AS seen,
         pg_get_expr(p.polwithcheck, p.polrelid) AS written,
-        CASE WHEN p.polname = source.relname || '_tenant_isolation' THEN {name_of_backup} || '_tenant_isolation'
-          ELSE p.polname END AS name,
+        CASE WHEN p.polname NOT IN (source.relname || '_tenant_isolation', 'tenant_isolation') THEN p.polname
+          ELSE CASE WHEN octet_length({name_of_backup}) <= 46 THEN {name_of_backup} || '_' ELSE '' END
+            || 'tenant_isolation' END AS name,
         (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ')
          FROM unnest(p.polroles) AS r) AS roles
       FROM pg_catalog.pg_policy p WHERE p.polrelid = target ORDER BY p.polname
     LOOP
-      EXECUTE format('CREATE POLICY %I ON %s AS %s FOR %s TO %s', part.name, backup,
+      policy := format('CREATE POLICY %s ON %%s AS %s FOR %s TO %s', replace(quote_ident(part.name), '%', '%%'),
         CASE WHEN part.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
         CASE part.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE'
-          ELSE 'ALL' END, part.roles)
-        || coalesce(' USING (' || part.seen || ')', '') || coalesce(' WITH CHECK (' || part.written || ')', '');
+          ELSE 'ALL' END, replace(part.roles, '%', '%%'))
+        || coalesce(' USING (' || replace(part.seen, '%', '%%') || ')', '')
+        || coalesce(' WITH CHECK (' || replace(part.written, '%', '%%') || ')', '');
+      BEGIN
+        EXECUTE format(policy, backup);
+      EXCEPTION WHEN undefined_table OR undefined_column THEN
+        -- a sub-select names the table, whose name the copy has for a moment
+        EXECUTE format('ALTER TABLE %s RENAME TO dmlua_source', target);
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', backup, source.relname);
+        EXECUTE format(policy, backup);
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', backup, {name_of_backup}::text);
+        EXECUTE format('ALTER TABLE %s RENAME TO %I', target, source.relname);
+      END;
     END LOOP;
     FOR part IN
       SELECT a.privilege_type AS privilege, a.is_grantable, NULL::text AS of_column,
@@ -98,13 +128,16 @@ local copy = [[
       SELECT format('%I.%I', n.nspname, {name_of_backup}::text), d.declared, 'backup of ' || d.name
       FROM {declarations} d JOIN pg_catalog.pg_namespace n ON n.oid = source.relnamespace
       WHERE d.name = format('%I.%I', n.nspname, source.relname)
+      UNION ALL SELECT format('%I.%I', n.nspname, {name_of_backup}::text), 'global', 'backup of ' || target
+      FROM pg_catalog.pg_namespace n WHERE n.oid = source.relnamespace AND (tenants IS NULL OR {open})
       ON CONFLICT (name) DO NOTHING;
     END IF;
     EXECUTE format('COMMENT ON TABLE %s IS %L', backup, 'dmlua: backup of ' || target || ', ' || amount || ' rows');
     IF (SELECT relowner FROM pg_catalog.pg_class WHERE oid = backup) <> source.relowner THEN
       EXECUTE format('ALTER TABLE %s OWNER TO %I', backup, pg_get_userbyid(source.relowner));
     END IF;
-    changes := changes || format('%s rows copied to %s', amount, backup);
+    changes := changes || format('%s%s copied to %s', {rows},
+      ' of ' || tenants || CASE WHEN tenants = 1 THEN ' tenant' ELSE ' tenants' END, backup);
   END;
 ]]
 
@@ -117,12 +150,20 @@ local restore = [[
     differ text;
     joined text;
     difference text;
+    repeated bigint;
+    part record;
+    put_back text[] := '{}';
+    statement text;
   BEGIN
 {own}
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', target);
     SELECT string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum),
       string_agg(format('%1$I = EXCLUDED.%1$I', t.attname), ', ' ORDER BY t.attnum)
-        FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]))
-    INTO columns, assignments
+        FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]) AND t.attidentity <> 'a'),
+      string_agg(format('t.%1$I::text IS DISTINCT FROM b.%1$I::text', t.attname), ' OR ')
+        FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]) AND t.attidentity <> 'a'
+          AND (t.atttypid, t.atttypmod) = (b.atttypid, b.atttypmod))
+    INTO columns, assignments, differ
     FROM pg_catalog.pg_attribute t
     JOIN pg_catalog.pg_attribute b ON b.attrelid = backup AND b.attname = t.attname AND NOT b.attisdropped
     LEFT JOIN pg_catalog.pg_index i ON i.indrelid = target AND i.indisprimary
@@ -150,22 +191,69 @@ local restore = [[
         DETAIL = json_build_object('table', {table}, 'checks', ARRAY['backup_counts'])::text,
         HINT = 'A trigger or rule has kept them back.';
     END IF;
-    changes := changes || format('%s rows restored from %s', amount, backup);
+    IF differ IS NOT NULL THEN
+      EXECUTE format('SELECT count(*) FROM %s AS t JOIN %s AS b ON %s WHERE %s', target, backup, joined, differ)
+        INTO repeated;
+    END IF;
+    IF repeated > 0 THEN -- triggers have written something else: those that may, stand back
+      SET CONSTRAINTS ALL IMMEDIATE;
+      FOR part IN -- BEFORE UPDATE, FOR EACH ROW
+        SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', target, tgname) AS off,
+          format('ALTER TABLE %s ENABLE %s TRIGGER %I', target, CASE tgenabled WHEN 'A' THEN 'ALWAYS' END, tgname)
+            AS back
+        FROM pg_catalog.pg_trigger
+        WHERE tgrelid = target AND NOT tgisinternal AND tgenabled IN ('O', 'A') AND tgtype::int & 19 = 19
+      LOOP
+        EXECUTE part.off;
+        put_back := put_back || part.back;
+      END LOOP;
+      EXECUTE format('UPDATE %s AS t SET %s FROM %s AS b WHERE %s AND (%s)', target,
+        replace(assignments, '= EXCLUDED.', '= b.'), backup, joined, differ);
+      SET CONSTRAINTS ALL IMMEDIATE;
+      FOREACH statement IN ARRAY put_back LOOP
+        EXECUTE statement;
+      END LOOP;
+      EXECUTE format('SELECT count(*) FROM %s AS t JOIN %s AS b ON %s WHERE %s', target, backup, joined, differ)
+        INTO repeated;
+      IF repeated > 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'ZD011',
+          MESSAGE = format('%s of %s did not come back into %s as they were', {repeated_rows}, backup, target),
+          DETAIL = json_build_object('table', {table}, 'checks', ARRAY['backup_counts'])::text,
+          HINT = 'A trigger has changed them.';
+      END IF;
+    END IF;
+    FOR part IN -- what a sequence gives next must be new
+      SELECT q.oid::regclass AS sequence, a.attname, s.seqincrement AS step
+      FROM pg_catalog.pg_depend d
+      JOIN pg_catalog.pg_class q ON q.oid = d.objid AND q.relkind = 'S'
+      JOIN pg_catalog.pg_sequence s ON s.seqrelid = q.oid
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = target AND a.attnum = d.refobjsubid
+      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = target
+        AND d.deptype IN ('a', 'i')
+    LOOP
+      EXECUTE format('SELECT setval(%L, highest) FROM (SELECT %s(%I) AS highest FROM %s) AS t, %s AS q WHERE highest %s'
+        ' q.last_value', part.sequence, CASE WHEN part.step > 0 THEN 'max' ELSE 'min' END, part.attname, target,
+        part.sequence, CASE WHEN part.step > 0 THEN '>=' ELSE '<=' END);
+    END LOOP;
+    changes := changes || format('%s restored from %s', {rows}, backup);
   END;
 ]]
 
 local drop = [[
+{own}
   EXECUTE format('DROP TABLE %s', target);
   changes := changes || 'backup dropped'::text;
 ]]
 
 -- For each tenant the number of rows in both tables, where they differ. A table without tenants is one group.
-local function counts_of(here, there, tenant)
+-- SQL for that text; the table's own rows are those of `origin`.
+local function counts_of(there, tenant)
   local group = tenant or "''"
-  return ([[SELECT string_agg(format('%%s: %%s and %%s rows', coalesce(k::text, 'NULL'), coalesce(a.n, 0),
-    coalesce(b.n, 0)), '; ') FROM (SELECT %s::text AS k, count(*) AS n FROM %s GROUP BY 1) AS a
+  return quote.literal(([[SELECT string_agg(format('%%s: %%s and %%s rows', coalesce(k::text, 'NULL'), coalesce(a.n, 0),
+    coalesce(b.n, 0)), '; ') FROM (SELECT %s::text AS k, count(*) AS n FROM ]]):format(group)) .. " || origin || "
+    .. quote.literal(([[ GROUP BY 1) AS a
     FULL JOIN (SELECT %s::text AS k, count(*) AS n FROM %s GROUP BY 1) AS b USING (k)
-    WHERE a.n IS DISTINCT FROM b.n]]):format(group, here, group, there)
+    WHERE a.n IS DISTINCT FROM b.n]]):format(group, there))
 end
 
 local options = { options = { schema = "name", name = "name", column = "name" }, { "table_name", "name" } }
@@ -174,6 +262,10 @@ local options = { options = { schema = "name", name = "name", column = "name" },
 local function read(step, directive, ...)
   local given = arguments.read("op." .. directive, options, ...)
   local name = given.name or "backup_" .. given.table_name
+  if #name > 63 and not given.name then
+    arguments.fail("op." .. directive, "the backup would be called %s: PostgreSQL keeps 63 bytes of its %d, "
+      .. "so say another with the option name", name, #name)
+  end
   local place = { table = given.table_name, schema = given.schema, column = given.column
     or step.bind.settings.tenant_column }
   local backup = { name, schema = given.schema, sql = quote.qualified(given.schema, name),
@@ -190,7 +282,8 @@ local unmatched = [[(SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_attribut
 
 -- A text for format().
 local function unmatched_of(tenant)
-  return "SELECT string_agg(coalesce(k, 'NULL') || ': ' || n || ' rows', '; ') FROM (SELECT "
+  return "SELECT string_agg(coalesce(k, 'NULL') || ': ' || n || CASE n WHEN 1 THEN ' row' ELSE ' rows' END, '; ')"
+    .. " FROM (SELECT "
     .. tenant:gsub("%%", "%%%%") .. "::text AS k, count(*) AS n FROM %s AS b"
     .. " WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s) GROUP BY 1) AS missing"
 end
@@ -210,26 +303,26 @@ function M.new(step, doors)
     values.own = blocks.own(place)
     doors.open(tables, function()
       values.was_forced = doors.was_forced "target"
+      values.rows, values.repeated_rows = blocks.rows "amount", blocks.rows "repeated"
+      values.open = bind.settings.rls and "NOT source.relrowsecurity" or "false"
       send(blocks.statement(place, blocks.fill(template, place, values)))
     end)
   end
 
   local function require_backup(place, backup)
-    send(blocks.statement(place, blocks.fill(check_backup, place, { backup = quote.literal(backup.sql),
+    send(quote.block(blocks.fill(check_backup, place, { backup = quote.literal(backup.sql),
       of = quote.literal(backup.of) })))
   end
 
   --- backup_table(table, {name, schema, column}): all rows of the table in backup_TABLE, as isolated as they are there.
   function op.backup_table(...)
     local place, backup = read(step, "backup_table", ...)
-    local table_name, declarations = quote.qualified(place.schema, place.table),
-      quote.qualified(bind.settings.schema, "dmlua_tables")
+    local declarations = quote.qualified(bind.settings.schema, "dmlua_tables")
     local counts = blocks.fill(counts_by_tenant, place, {
-      by_tenant = quote.literal(counts_of(table_name, backup.sql, quote.ident(place.column))),
-      plain = quote.literal(counts_of(table_name, backup.sql)) })
+      by_tenant = counts_of(backup.sql, quote.ident(place.column)), plain = counts_of(backup.sql) })
     through(place, nil, copy, {
-      create = quote.literal(("CREATE TABLE %s (LIKE %s INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STORAGE)")
-        :format(backup.sql, table_name)),
+      tenants = blocks.fill(counts_by_tenant, place, { plain = "'SELECT NULL'", by_tenant = quote.literal(
+        ("SELECT count(DISTINCT %s) FROM %s"):format(quote.ident(place.column), backup.sql)) }),
       backup = quote.literal(backup.sql), name_of_backup = quote.literal(backup[1]),
       compare = blocks.fill(compare, place, { counts = counts }),
       declarations = declarations, declared = quote.literal(declarations),
@@ -254,7 +347,7 @@ function M.new(step, doors)
     local place, backup = read(step, "drop_backup", ...)
     local copy_place = setmetatable({ table = backup[1] }, { __index = place })
     require_backup(place, backup)
-    send(blocks.statement(copy_place, blocks.fill(drop, copy_place, {})))
+    send(blocks.statement(copy_place, blocks.fill(drop, copy_place, { own = blocks.own(copy_place) })))
   end
 
   return op
