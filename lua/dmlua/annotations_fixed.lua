@@ -275,6 +275,7 @@ tenants = {}
 ---@field allow_empty? boolean
 ---@field retries? integer
 ---@field max_failures? integer
+---@field covers? string|table
 ---Calls fn once for every tenant, in the tenant's own context.
 ---@param fn fun(tenant: {id: string})
 ---@param options? tenants.options

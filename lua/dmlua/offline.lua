@@ -133,7 +133,7 @@ local function new_bind(writer, settings, step, file)
 
   function bind.query() refuse_here "reading rows" end
 
-  function bind.tenants() refuse_here "tenants.ids" end
+  function bind.tenants(_, options) refuse_here(options.needed_by) end
 
   function bind.elapsed() refuse_here "context.elapsed" end
 

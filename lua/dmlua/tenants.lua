@@ -14,7 +14,7 @@ end)
 local each = {
   { "fn", "function" },
   options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "integer",
-    max_failures = "integer" },
+    max_failures = "integer", covers = "any" },
 }
 
 --- The loops of one step.
@@ -23,8 +23,8 @@ function M.new(step)
 
   -- What the engine reads, and what it asks back.
   local function list(call, from, allow_empty, mode)
-    return { mode = mode, from = from and from.query, ids = from and from.ids, allow_empty = allow_empty,
-      known = not from or bind.settings.tenants_query ~= nil,
+    return { needed_by = call, mode = mode, from = from and from.query, ids = from and from.ids,
+      allow_empty = allow_empty, known = not from or bind.settings.tenants_query ~= nil,
       choose = function(rows, known)
         if known and mode ~= "resumable" then -- whose list is not looked at again at the step's end
           known_row = {}
@@ -34,6 +34,20 @@ function M.new(step)
       end }
   end
 
+  -- The rows of these tables that the loop will not reach are counted before it begins, in the step's transaction.
+  local function report_cover(given, options)
+    local known
+    local choose = options.choose
+    options.needed_by = "tenants.each { covers = … }"
+    function options.choose(rows, all)
+      local visited = choose(rows, all)
+      known = all or visited
+      return visited
+    end
+    require("dmlua.covers").report(step, "tenants.each", given.covers, bind:tenants(options), known)
+    options.choose = choose
+  end
+
   -- What stands inside a loop has to know: it would be the tenant's role that stands before op.across_tenants' door.
   local function visit(fn, options)
     step.tenant = true
@@ -41,14 +55,17 @@ function M.new(step)
     bind:each(fn, options)
   end
 
-  --- each(fn, {from, mode, allow_empty, retries, max_failures}): calls fn(tenant) for every tenant, in its context.
+  --- each(fn, {from, mode, allow_empty, retries, max_failures, covers}): calls fn(tenant) for every tenant, in its
+  --- context.
   --- Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is done;
   --- what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
   --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
+  --- `covers`: tables whose rows that no tenant reaches are counted and named.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
     local options = list("tenants.each", given.from, given.allow_empty, given.mode)
     options.retries, options.max_failures = given.retries, given.max_failures
+    if given.covers ~= nil and not step.tenant then report_cover(given, options) end
     visit(given.fn, options)
   end
 
