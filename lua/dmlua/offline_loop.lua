@@ -1,6 +1,6 @@
--- tenants.each in --sql: a DO block that goes through the tenants on the server. A tenant's columns are known only there
--- (offline/outcomes.lua): what the callback comes to for them is written as branches. For a list it is called once for
--- each id, as when it runs, and each id is a branch.
+-- tenants.each in --sql: a DO block that goes through the tenants on the server. A tenant's columns are known only
+-- there (offline/outcomes.lua): what the callback comes to for them is written as branches. For a list it is called
+-- once for each id, as when it runs, and each id is a branch.
 
 local block = require "dmlua.block"
 local column = require "dmlua.offline.column"
