@@ -6,7 +6,7 @@ local function setting(name)
   return tonumber((assert(os.getenv("DMLUA_KILL" .. name), name)))
 end
 
-local ways = { "client", "session", "backend", "server" }
+local ways = { "client", "session", "interrupt", "cancel", "sleep", "backend", "server" }
 
 local function told(counts)
   local parts, sum = {}, 0

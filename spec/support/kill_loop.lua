@@ -41,8 +41,11 @@ M.loops = {
 
 local of_runner = "usename = 'owner' AND datname = current_database()"
 
--- Each way ends a run, or at least its session, and answers when the server is there again.
+-- Each way ends a run, or at least its session. True: it will not end before it is woken.
 local ways = {}
+
+-- Runners that sleep while others go on; what wakes them finds itself outlived.
+local asleep = {}
 
 function ways.client(running)
   running.kill "KILL"
@@ -50,6 +53,21 @@ end
 
 function ways.session(_, db)
   helper.execute(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE " .. of_runner)
+end
+
+function ways.interrupt(running)
+  running.kill(math.random(2) == 1 and "INT" or "TERM")
+end
+
+function ways.cancel(_, db)
+  helper.execute(db, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE state = 'active' AND " .. of_runner)
+end
+
+function ways.sleep(running, db)
+  if not running.kill "STOP" then return false end
+  ways.session(running, db)
+  asleep[#asleep + 1] = running
+  return true
 end
 
 -- The postmaster ends all other sessions then, and recovers.
@@ -114,28 +132,43 @@ local function project(db, loop, tenants)
   return folder
 end
 
--- Killed, lost the server, found it away, or ended before the kill came.
-local expected_codes = { [137] = true, [5] = true, [0] = true }
+-- Ended before the kill came; lost the server, or found it away; a statement of a tenant was cancelled; interrupted;
+-- killed.
+local expected_codes = { [0] = true, [5] = true, [6] = true, [130] = true, [137] = true }
+
+local function check_code(result, way, seed)
+  if not expected_codes[result.code] then
+    error(("seed %d, after %s: exit %d\n%s"):format(seed, way, result.code, result.err), 0)
+  end
+  return result.code
+end
+
+local function wake(seed)
+  for _, sleeper in ipairs(asleep) do
+    sleeper.kill "CONT"
+    check_code(sleeper.wait(), "sleep", seed)
+  end
+  asleep = {}
+end
 
 -- One run, ended after a random time. True when the loop was finished.
 local function run_once(db, folder, options, counts)
   local way = options.ways[math.random(#options.ways)]
   local running = helper.start("-q upgrade head", { cwd = folder })
   busted.sleep(math.random() * options.longest)
-  ways[way](running, db)
-  local result = running.wait()
-  if not expected_codes[result.code] then
-    error(("seed %d, after %s: exit %d\n%s"):format(options.seed, way, result.code, result.err), 0)
-  end
+  local sleeps = ways[way](running, db)
+  local code = sleeps and 5 or check_code(running.wait(), way, options.seed)
+  if not sleeps then wake(options.seed) end
   helper.eventually(function() return answers(db) end)
   check_between(db, options.seed)
-  counts[way] = (counts[way] or 0) + (result.code ~= 0 and 1 or 0)
-  return result.code == 0
+  counts[way] = (counts[way] or 0) + (code ~= 0 and 1 or 0)
+  return code == 0
 end
 
 --- Runs one loop to its end, each run but the last one killed. Options: seed (told when something is wrong; the caller
---- has set it), tenants, ways (names of what ends a run: client, session, backend, server), longest (seconds before the
---- kill, at most), kills (after so many the loop is left in peace). Answers how many kills each way struck.
+--- has set it), tenants, ways (names of what ends a run: client, session, interrupt, cancel, sleep, backend, server),
+--- longest (seconds before the kill, at most), kills (after so many the loop is left in peace). Answers how many kills
+--- each way struck.
 function M.run(loop, options)
   local db, counts, runs = helper.database(), {}, 0
   local folder = project(db, loop, options.tenants)
@@ -148,6 +181,7 @@ function M.run(loop, options)
       finished = true
     end
   until finished
+  wake(options.seed)
   check_end(db, options.seed, options.tenants)
   return counts
 end
