@@ -16,7 +16,7 @@ static const double LINE_EVERY = 10, EVENT_EVERY = 1;
 
 static struct {
     const struct report_watch *watch; /* null: nothing is under way */
-    bool shown; /* its line stands on the terminal */
+    volatile bool shown; /* its line stands on the terminal */
     double draw_at, line_at, event_at; /* by clock_now; below 0: never */
 } state;
 
@@ -69,9 +69,14 @@ void report_clear_line(void)
 {
     if (!state.shown)
         return;
-    fputs("\r\033[K", stderr);
+    fputs(report_line_end(), stderr);
     fflush(stderr);
     state.shown = false;
+}
+
+const char *report_line_end(void)
+{
+    return state.shown ? "\r\033[K" : "";
 }
 
 static void draw(double now)

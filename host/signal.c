@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/error.h"
+#include "host/report_internal.h"
 
 enum {
     GRACE = 3,     /* seconds between asking and leaving */
@@ -59,7 +60,9 @@ static void limit_cancel(void)
 /* Runs in a signal handler: only what is safe there. */
 static void leave(const char *text, enum error_kind kind)
 {
-    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+    const char *clear = report_line_end();
+    ssize_t written = write(STDERR_FILENO, clear, strlen(clear));
+    written = write(STDERR_FILENO, text, strlen(text));
     (void)written;
     exit_code = error_exit_code(kind);
     if (cancel != NULL) {

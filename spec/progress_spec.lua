@@ -148,7 +148,9 @@ describe("progress without a terminal", function()
       local result = helper.dmlua("--progress 0.1 upgrade bbbb", { cwd = folder })
       assert.equal(0, result.code)
       assert.matches("INFO  %[dmlua%.tenants%] bbbb: %d+ of 12 tenants, [%d.,]+/s, 0:%d%d left\n", result.err)
-      assert.not_matches("of 12", helper.dmlua("upgrade cccc", { cwd = folder }).err)
+      if mode == "resumable" then
+        assert.not_matches("of 12", helper.dmlua("upgrade cccc", { cwd = folder }).err)
+      end
     end
   end)
 
