@@ -206,10 +206,39 @@ return { one = "SELECT 1 AS one" }
     it("warns of what has no effect in PostgreSQL", function()
       local bind = step.recorder()
       step.run(bind, [[op.batch_alter_table("t", { recreate = "always" }, function(batch_op)
-        batch_op.add_column(sa.Column("a", sa.Text), { insert_after = "b" }) end)]])
+          batch_op.add_column(sa.Column("a", sa.Text)) end)
+        op.batch_alter_table("t", { partial_reordering = { { "b", "a" } } }, function(batch_op)
+          batch_op.alter_column("a", { nullable = true, insert_after = "b" }) end)]])
       assert.same({ "warn", "warn" }, { bind.logged[1].level, bind.logged[2].level })
       assert.truthy(bind.logged[1].text:find('recreate = "always" has no effect', 1, true))
-      assert.truthy(bind.logged[2].text:find("batch_op.add_column: insert_after has no effect", 1, true))
+      assert.truthy(bind.logged[2].text:find("batch_op.alter_column: insert_after has no effect", 1, true))
+    end)
+
+    it("warns of foreign keys that say use_alter, which create_table does not make", function()
+      local bind = step.recorder()
+      step.run(bind, [[op.create_table("a", sa.Column("x", sa.Integer, sa.ForeignKey("b.id", { use_alter = true })),
+        sa.Column("y", sa.Integer, sa.ForeignKey("b.id", { use_alter = false })))]])
+      assert.equal(1, #bind.logged)
+      assert.truthy(bind.logged[1].text:find("the foreign key to b says use_alter and is not made", 1, true))
+      assert.equal("CREATE TABLE a (\n    x INTEGER,\n    y INTEGER,\n    FOREIGN KEY(y) REFERENCES b (id)\n)",
+        bind.sent[1].sql)
+    end)
+
+    it("refuses another order of columns, for which Alembic copies a table or asks to be told to", function()
+      for _, case in ipairs {
+        { "batch_op.add_column: insert_after",
+          [[{}, function(b) b.add_column(sa.Column("a", sa.Text), { insert_after = "b" }) end]] },
+        { "batch_op.add_column: insert_before",
+          [[{ recreate = "always" }, function(b) b.add_column(sa.Column("a", sa.Text), { insert_before = "b" }) end]] },
+        { "batch_op.alter_column: insert_before",
+          [[{ recreate = "always" }, function(b) b.alter_column("a", { nullable = true, insert_before = "b" }) end]] },
+        { "op.batch_alter_table: partial_reordering",
+          [[{ recreate = "always", partial_reordering = { { "b", "a" } } }, function() end]] },
+      } do
+        local refusal = step.error_of(step.recorder(), ([[op.batch_alter_table("t", %s)]]):format(case[2]))
+        assert.equal(case[1] .. " asks for another order of columns, for which the table would have to be copied",
+          refusal.message)
+      end
     end)
 
     it("opens the one door for a foreign key, as the directive does", function()

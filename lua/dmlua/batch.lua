@@ -1,8 +1,11 @@
 -- op.batch_alter_table: several changes of one table. As Alembic does on PostgreSQL, each is an ALTER TABLE of its own;
--- what matters where a table has to be copied is taken and has no effect.
+-- what matters where a table has to be copied is taken and has no effect. Alembic copies a table here, too, when told
+-- `recreate = "always"`: to the same table, without its policies, privileges, triggers and comments, and with another
+-- sequence. Only its columns may then stand in another order, and that is refused.
 
 local arguments = require "dmlua.arguments"
 local errors = require "dmlua.errors"
+local record = require "dmlua.record"
 local signatures = require "dmlua.signatures"
 local strict = require "dmlua.strict"
 
@@ -54,26 +57,47 @@ local function read(...)
   return arguments.read("op.batch_alter_table", M.signature, ...)
 end
 
-local function without_effect(bind, format, ...)
-  bind:log("warn", format:format(...) .. ": PostgreSQL changes a table in place, where the order of its columns stays")
+local function refuse_order(full, what)
+  errors.raise { kind = "migration",
+    message = full .. ": " .. what .. " asks for another order of columns, for which the table would have to be copied",
+    hint = "leave it out: PostgreSQL adds a column behind the others; a copy loses policies, privileges and triggers" }
+end
+
+-- In an ALTER, Alembic, too, refuses the place of a new column, and takes that of another one without a word.
+local function check_place(bind, name, batch, given)
+  local place = given.insert_before and "insert_before" or given.insert_after and "insert_after"
+  if not place then return end
+  local full = "batch_op." .. name
+  if name == "add_column" or batch.recreate == "always" then refuse_order(full, place) end
+  bind:log("warn", ("%s: %s has no effect: PostgreSQL changes a table in place, where the order of its columns stays")
+    :format(full, place))
 end
 
 local function operation(bind, name, batch, perform)
   local full, signature = "batch_op." .. name, M.signatures[name]
   return function(...)
     local given = arguments.read(full, signature, ...)
-    local place = given.insert_before and "insert_before" or given.insert_after and "insert_after"
-    if place then without_effect(bind, "%s: %s has no effect", full, place) end
+    check_place(bind, name, batch, given)
     given.table_name, given.schema = batch.table_name, batch.schema
     given.source_table, given.source_schema = batch.table_name, batch.schema
     return perform(name, full, given)
   end
 end
 
+-- What a copy would be made for.
+local function check_recreate(bind, batch)
+  if batch.recreate ~= "always" then return end
+  if record.plain(batch.partial_reordering) and next(batch.partial_reordering) then
+    refuse_order("op.batch_alter_table", "partial_reordering")
+  end
+  bind:log("warn", 'op.batch_alter_table: recreate = "always" has no effect: the table is changed in place, and keeps '
+    .. "its policies, privileges, triggers and sequences, which Alembic's copy would not have")
+end
+
 --- Reads the arguments of op.batch_alter_table and calls its function. `perform` carries out a directive.
 function M.run(op, bind, perform, ...)
   local batch, batch_op = read(...), {}
-  if batch.recreate == "always" then without_effect(bind, 'op.batch_alter_table: recreate = "always" has no effect') end
+  check_recreate(bind, batch)
   for _, name in ipairs { "execute", "f", "get_bind", "get_context", "inline_literal", "invoke" } do
     batch_op[name] = op[name]
   end

@@ -105,6 +105,22 @@ local function warn_ignored(step, made)
   end
 end
 
+-- See constraint_lines of ddl/table.lua.
+local function warn_use_alter(bind, made)
+  local keys = {}
+  for _, column in ipairs(made.columns) do
+    table.move(column.foreign_keys, 1, #column.foreign_keys, #keys + 1, keys)
+  end
+  table.move(made.constraints, 1, #made.constraints, #keys + 1, keys)
+  for _, key in ipairs(keys) do
+    if key.use_alter then
+      bind:log("warn", ("op.create_table: table %s: the foreign key %sto %s says use_alter and is not made, as by "
+        .. "Alembic; make it with op.create_foreign_key when both tables are there"):format(made.table_name,
+        key.name and key.name .. " " or "", key.referent))
+    end
+  end
+end
+
 local function send_all(bind, texts)
   local file, line = errors.where()
   for _, text in ipairs(texts) do bind:send(text, nil, file, line) end
@@ -149,6 +165,7 @@ local function perform(step, doors, name, full, given)
   end
   local texts = ddl.render(made)
   warn_ignored(step, made)
+  if name == "create_table" then warn_use_alter(bind, made) end
   local tables = checked_tables(made)
   -- Outside a transaction there is no door: where row security is forced, the server refuses the foreign key.
   if #tables == 0 or step.in_autocommit then

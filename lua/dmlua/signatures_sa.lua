@@ -12,7 +12,7 @@ end
 -- Of foreign keys.
 local function rules()
   return deferrable {
-    ondelete = "action", onupdate = "action", match = "match", postgresql_not_valid = "boolean", use_alter = "any",
+    ondelete = "action", onupdate = "action", match = "match", postgresql_not_valid = "boolean", use_alter = "boolean",
   }
 end
 

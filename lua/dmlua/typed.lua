@@ -26,9 +26,11 @@ local function list_of(element_type, values)
   return converted
 end
 
---- `value` as a value of `type` (nil: as it is). `null` stays null, also for JSON: it is SQL's.
+--- `value` as a value of `type` (nil: as it is). `null` of a JSON type is JSON's own null unless the type says
+--- none_as_null, as SQLAlchemy's None is; of any other it is SQL's.
 function M.value(type_, value)
-  if value == nil or value == null or not type_ then return value end
+  if value == nil or not type_ then return value end
+  if value == null then return converters[type_.sql] == as_json and not type_.none_as_null and json(null) or null end
   if type_.item_type and record.plain(value) then return list_of(type_.item_type, value) end
   local convert = converters[type_.sql]
   return convert and convert(value) or value

@@ -18,7 +18,7 @@ local function parameter(text)
 end
 
 -- Parameters that scripts read back from a type.
-local told = { "length", "precision", "scale", "timezone", "collation" }
+local told = { "length", "precision", "scale", "timezone", "collation", "none_as_null" }
 
 -- A type: `sql` is text, or a function of the parameters that were given.
 local function define(into, prefix, name, parameters, sql, affinity)
@@ -112,7 +112,7 @@ local generic = {
   { "Date", {}, "DATE" },
   { "DATE", {}, "DATE" },
   { "Interval", { "native", "second_precision:integer", "day_precision" }, interval },
-  { "JSON", { "none_as_null" }, "JSON" },
+  { "JSON", { "none_as_null:boolean" }, "JSON" },
   { "LargeBinary", { "length" }, "BYTEA" },
   { "UUID", { "as_uuid", "native_uuid" }, "UUID" },
   { "Uuid", { "as_uuid", "native_uuid" }, "UUID" },
@@ -122,8 +122,8 @@ local dialect = {
   { "BYTEA", { "length" }, "BYTEA" },
   { "BIT", { "length:integer", "varying:boolean" }, bit },
   { "INTERVAL", { "precision:integer", "fields:string" }, interval },
-  { "JSON", { "none_as_null", "astext_type" }, "JSON" },
-  { "JSONB", { "none_as_null", "astext_type" }, "JSONB" },
+  { "JSON", { "none_as_null:boolean", "astext_type" }, "JSON" },
+  { "JSONB", { "none_as_null:boolean", "astext_type" }, "JSONB" },
   { "UUID", { "as_uuid" }, "UUID" },
   { "HSTORE", { "text_type" }, "HSTORE" },
 }
