@@ -80,11 +80,22 @@ static int row_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING)
         return 0;
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL)
-        return refuse_name(L, lua_tostring(L, 2), false);
+    if (lua_rawget(L, lua_upvalueindex(2)) == LUA_TNIL) {
+        if (strcmp(lua_tostring(L, 2), "_mapping") != 0)
+            return refuse_name(L, lua_tostring(L, 2), false);
+        lua_pushvalue(L, 1); /* SQLAlchemy's row by name: this one answers so */
+        return 1;
+    }
     if (lua_tointeger(L, -1) == 0)
         return refuse_name(L, lua_tostring(L, 2), true);
     return 0; /* the column is there and NULL */
+}
+
+/* #row: its columns, so that table.unpack(row) has them all. Upvalue: list of names. */
+static int row_length(lua_State *L)
+{
+    lua_pushinteger(L, luaL_len(L, lua_upvalueindex(1)));
+    return 1;
 }
 
 /* [-0, +2] The list of names, and name → position (0 for a name that stands there more than once). */
@@ -154,7 +165,10 @@ void pq_pushresult(lua_State *L, const PGresult *result)
     lua_createtable(L, 0, 4);
     push_columns(L, result);
     push_weak(L);
-    lua_createtable(L, 0, 1); /* answer names positions others metatable */
+    lua_createtable(L, 0, 2); /* answer names positions others metatable */
+    lua_pushvalue(L, names);
+    lua_pushcclosure(L, row_length, 1);
+    lua_setfield(L, -2, "__len");
     lua_pushvalue(L, names);
     lua_pushvalue(L, names + 1);
     lua_pushvalue(L, names + 2);

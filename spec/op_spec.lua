@@ -214,6 +214,16 @@ return { one = "SELECT 1 AS one" }
       assert.truthy(bind.logged[2].text:find("batch_op.alter_column: insert_after has no effect", 1, true))
     end)
 
+    it("takes sa.DefaultClause for its default, and sa.FetchedValue for none", function()
+      assert.same({ "CREATE TABLE t ( a INTEGER DEFAULT '0', b INTEGER DEFAULT now(), c INTEGER )" },
+        step.statements [[op.create_table("t",
+          sa.Column("a", sa.Integer, { server_default = sa.DefaultClause("0") }),
+          sa.Column("b", sa.Integer, { server_default = sa.DefaultClause(sa.text("now()")) }),
+          sa.Column("c", sa.Integer, { server_default = sa.FetchedValue() }))]])
+      local alter = [[op.alter_column("t", "a", { server_default = sa.FetchedValue() })]]
+      assert.truthy(step.error_of(step.recorder(), alter).message:find("sa.FetchedValue is no default", 1, true))
+    end)
+
     it("warns of foreign keys that say use_alter, which create_table does not make", function()
       local bind = step.recorder()
       step.run(bind, [[op.create_table("a", sa.Column("x", sa.Integer, sa.ForeignKey("b.id", { use_alter = true })),

@@ -54,6 +54,14 @@ describe("dmlua.pq", function()
       assert.same({ "x", "z" }, names)
     end)
 
+    it("has the length of its columns, so that table.unpack gives them all, and is its own mapping", function()
+      local row = one "SELECT 'a' AS x, NULL::int AS y, 3 AS z, NULL AS last"
+      assert.equal(4, #row)
+      assert.same({ n = 4, "a", nil, 3, nil }, table.pack(table.unpack(row)))
+      assert.equal(row, row._mapping)
+      assert.equal("own", one("SELECT 'own' AS _mapping")._mapping)
+    end)
+
     it("answers by position for columns of one name, and refuses the name", function()
       local rows = connection:exec("SELECT n AS id, NULL::int AS id, n * 2 AS id FROM generate_series(1, 2) AS n").rows
       assert.same({ 1, nil, 2 }, { rows[1][1], rows[1][2], rows[1][3] })

@@ -27,13 +27,15 @@ describe("SQL text of a script", function()
   it("may not reach into the transaction or the session that dmlua works with", function()
     for _, text in ipairs { "SET TRANSACTION READ ONLY", "SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE",
       "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "DISCARD ALL", "DEALLOCATE ALL",
+      "SET standard_conforming_strings = off", "set local standard_conforming_strings to 'off'",
       "DEALLOCATE PREPARE ALL" } do
       assert.matches("in a script$", refused(text).message)
     end
   end)
 
   it("may hold what only looks like that", function()
-    for _, text in ipairs { "SET session.x = 1", "SET ROLE app", "SET SESSION AUTHORIZATION x", "DISCARD PLANS",
+    for _, text in ipairs { "SET standard_conforming_strings = on", "SET session.x = 1", "SET ROLE app",
+      "SET SESSION AUTHORIZATION x", "DISCARD PLANS",
       "DEALLOCATE p", "PREPARE p AS SELECT 1", 'SELECT 1 AS "BEGIN"', "DO $$ BEGIN END $$", "LOCK TABLE t",
       "SET CONSTRAINTS ALL DEFERRED", "COPY t FROM '/stdin'", "COPY t FROM PROGRAM 'stdin'", "COPY stdin TO '/x'",
       "EXPLAIN ANALYZE SELECT 1" } do

@@ -103,7 +103,8 @@ local sa_results = {
   Column = "dmlua.column", ForeignKey = "dmlua.column_item", CheckConstraint = "dmlua.check",
   PrimaryKeyConstraint = "dmlua.table_element", UniqueConstraint = "dmlua.table_element",
   ForeignKeyConstraint = "dmlua.table_element", ExcludeConstraint = "dmlua.table_element", Identity = "dmlua.identity",
-  Computed = "dmlua.computed", text = "dmlua.text", bindparam = "dmlua.bindparam", column = "dmlua.table_column",
+  Computed = "dmlua.computed", FetchedValue = "dmlua.computed", DefaultClause = "any",
+  text = "dmlua.text", bindparam = "dmlua.bindparam", column = "dmlua.table_column",
   table = "dmlua.table", inspect = "inspector",
 }
 

@@ -117,7 +117,7 @@ function kinds.exclude_element(value)
   return nil, expected
 end
 
-local default_kinds = { text = true, func = true, identity = true, computed = true, literal = true }
+local default_kinds = { text = true, func = true, identity = true, computed = true, literal = true, fetched = true }
 
 function kinds.default(value)
   local t = type(value)

@@ -43,6 +43,9 @@ function shapes.alter_column(given)
   if given.postgresql_using and not given.type_ then
     arguments.fail("op.alter_column", "postgresql_using must be used with the type_ parameter")
   end
+  if record.kind(given.server_default) == "fetched" then
+    arguments.fail("op.alter_column", "sa.FetchedValue is no default: server_default = null takes one away")
+  end
   if record.kind(given.server_default) == "computed" then
     arguments.fail("op.alter_column", "PostgreSQL cannot make a column computed: drop it and add it with sa.Computed")
   end

@@ -59,7 +59,9 @@ function M.Column(...)
     if given[name] ~= nil then ignored = name end
   end
   local default
-  if not identity and not computed then default = given.server_default end
+  if not identity and not computed and record.kind(given.server_default) ~= "fetched" then
+    default = given.server_default
+  end
   return record.new {
     kind = "column", name = given.name, type = given.type, nullable = nullable, primary_key = given.primary_key,
     server_default = default, index = given.index, unique = given.unique, comment = given.comment,
@@ -129,6 +131,17 @@ function M.Computed(...)
   if given.persisted == false then arguments.fail("sa.Computed", "PostgreSQL stores what it computes (persisted)") end
   given.kind = "computed"
   return record.new(given)
+end
+
+--- DefaultClause(default): what server_default is made of in any case.
+function M.DefaultClause(...)
+  return read("DefaultClause", ...).arg
+end
+
+--- FetchedValue(): a trigger or the like gives the column its value; there is no default.
+function M.FetchedValue(...)
+  read("FetchedValue", ...)
+  return record.new { kind = "fetched" }
 end
 
 --- text("…"): SQL as it stands.

@@ -55,6 +55,10 @@ M.Identity = {
 
 M.Computed = { { "sqltext", "expression" }, options = { persisted = "boolean" } }
 
+M.DefaultClause = { { "arg", "default" } }
+
+M.FetchedValue = { options = { for_update = "any" } }
+
 M.text = { { "text", "string" } }
 
 M.bindparam = {

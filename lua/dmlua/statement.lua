@@ -61,6 +61,15 @@ local function copies(statement)
   end)
 end
 
+-- Behind it the server would read '\'' as a string, the scanner as the beginning of one.
+local function escapes_strings(statement)
+  local words = statement.words
+  if words[1] ~= "SET" or not statement.sql:lower():find("standard_conforming_strings", 1, true) then return false end
+  local tokens = sqltree.tokens(statement.sql)
+  return tokens[#tokens - 2] == "STANDARD_CONFORMING_STRINGS"
+    and not ("ON TRUE YES 1 'ON' 'TRUE' DEFAULT"):find(tokens[#tokens]:upper(), 1, true)
+end
+
 --- Why a script may not send this statement, and the way out; nil if it may. `statement` is of sqltree.split.
 function M.refusal(statement)
   local words = statement.words
@@ -73,6 +82,9 @@ function M.refusal(statement)
     return "SET TRANSACTION in a script", "the transaction belongs to dmlua; leave it out"
   elseif drops_session(words) then
     return ("%s ALL in a script"):format(words[1]), SESSION
+  elseif escapes_strings(statement) then
+    return "SET standard_conforming_strings = off in a script",
+      "the text is cut into statements as the SQL standard reads strings: write those with backslashes as E'…'"
   end
   local copy = copies(statement)
   if copy and copy:find("^FROM") then
