@@ -77,6 +77,46 @@ char *error_note(const char *text)
     return note;
 }
 
+void failures_add(struct failures *failures, const char *tenant, const char *message, const struct error *error)
+{
+    struct failure *failure;
+    failures->list = realloc(failures->list, (failures->count + 1) * sizeof *failures->list);
+    if (failures->list == NULL)
+        abort();
+    failure = &failures->list[failures->count++];
+    memset(failure, 0, sizeof *failure);
+    error_text(&failure->tenant, "%s", tenant);
+    error_text(&failure->message, "%s", message);
+    error_put(&failure->file, error->file);
+    memcpy(failure->sqlstate, error->sqlstate, sizeof failure->sqlstate);
+    failure->line = error->line;
+}
+
+void failures_clear(struct failures *failures)
+{
+    size_t i;
+    for (i = 0; i < failures->count; i++) {
+        free(failures->list[i].tenant);
+        free(failures->list[i].message);
+        free(failures->list[i].file);
+    }
+    free(failures->list);
+    memset(failures, 0, sizeof *failures);
+}
+
+static struct failures copy_failures(const struct failures *from)
+{
+    struct failures copy = {0};
+    size_t i;
+    for (i = 0; i < from->count; i++) {
+        const struct failure *failure = &from->list[i];
+        struct error place = {.file = failure->file, .line = failure->line};
+        memcpy(place.sqlstate, failure->sqlstate, sizeof place.sqlstate);
+        failures_add(&copy, failure->tenant, failure->message, &place);
+    }
+    return copy;
+}
+
 void error_clear(struct error *error)
 {
     free(error->message);
@@ -90,6 +130,7 @@ void error_clear(struct error *error)
     free(error->file);
     free(error->tenant);
     free(error->state);
+    failures_clear(&error->failures);
     memset(error, 0, sizeof *error);
 }
 
@@ -118,6 +159,7 @@ void error_copy(struct error *to, const struct error *from)
     to->file = copy_text(from->file);
     to->tenant = copy_text(from->tenant);
     to->state = copy_text(from->state);
+    to->failures = copy_failures(&from->failures);
 }
 
 void error_move(struct error *to, struct error *from)

@@ -15,6 +15,17 @@ enum error_kind {
     ERROR_INTERRUPTED
 };
 
+/* What ended a tenant's transaction. All strings are owned; the file may be null. */
+struct failure {
+    char *tenant, *message, *file;
+    char sqlstate[6];
+    int line; /* 0: unknown */
+};
+struct failures {
+    struct failure *list;
+    size_t count;
+};
+
 /* All strings are owned and may be null. A zeroed struct is "no error". */
 struct error {
     enum error_kind kind;
@@ -32,6 +43,7 @@ struct error {
     char *file;
     char *tenant;
     char *state;        /* where the database stands now */
+    struct failures failures; /* kind partial: each failed tenant, once */
 };
 
 /* Fills an empty error; one that is already set stays, because the first failure is the one that explains. */
@@ -51,6 +63,10 @@ void error_clear(struct error *error);
 void error_copy(struct error *to, const struct error *from);
 /* Moves `from` into `to` if `to` is empty; else drops it. `from` is empty afterwards. */
 void error_move(struct error *to, struct error *from);
+
+/* Adds what ended a tenant's transaction, under the given message. */
+void failures_add(struct failures *failures, const char *tenant, const char *message, const struct error *error);
+void failures_clear(struct failures *failures);
 
 const char *error_kind_name(enum error_kind kind);
 enum error_kind error_kind_named(const char *name); /* ERROR_MIGRATION for a name that is none */

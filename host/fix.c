@@ -170,7 +170,7 @@ int fix_close(struct tenant_loop *loop, struct error *error)
         return 0;
     error_set(error, ERROR_PARTIAL, "%s failed for %d tenant%s; %d done in this run", loop->step->script->revision,
               loop->failures, loop->failures == 1 ? "" : "s", loop->visited);
-    error_text(&error->detail, "%s", loop->failed);
+    loop_tell_failures(loop, error);
     error_text(&error->file, "%s", loop->step->script->path);
     error_text(&error->hint, "mend the cause and run it again: tenants that are done are passed over");
     return -1;

@@ -42,6 +42,8 @@ enum ledger_statement {
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
     LEDGER_LOOP_ALIVE,     /* what, direction, part, run */
     LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
+    LEDGER_DEBT_TAKE,      /* what, direction, part, run */
+    LEDGER_DEBT_DROP,      /* what, direction, part, tenant */
     LEDGER_FIX_BEGIN,
     LEDGER_FIX_CHECK,      /* oids of the tables it may write as an array, rows it may write; either may be null */
     LEDGER_FIX_TENANT,     /* hash of the script, run, tenant, name, may it be done already */

@@ -11,6 +11,7 @@
 #define TABLE_ROWS \
     "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
     " FROM pg_catalog.pg_stat_xact_user_tables WHERE relname NOT LIKE '%\\_audit')"
+#define THE_STEP "version_table = {t} AND what = $1 AND direction = $2"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
 #define WATCH_HINT                                                                                                           \
     "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
@@ -87,8 +88,14 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
                               "UPDATE {s}.dmlua_progress SET cursor = $4, changed = pg_catalog.now()"
                               " WHERE version_table = {t} AND what = $1 AND direction = $2 AND part = $3 AND round = 0"
                               " AND tenant_key = ''"},
+    /* A tenant that was skipped owes the step; the parts stay for it, as they are needed to take up the loop again. */
     [LEDGER_PROGRESS_DROP] = {{.slot = LEDGER_PROGRESS_DROP},
-                              "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"},
+                              "WITH debts AS (SELECT FROM {s}.dmlua_progress WHERE " THE_STEP
+                              " AND tenant <> '' AND state = 'skipped' LIMIT 1),"
+                              " kept AS (UPDATE {s}.dmlua_progress SET state = 'owed' WHERE " THE_STEP
+                              " AND tenant = '' AND EXISTS (SELECT FROM debts))"
+                              " DELETE FROM {s}.dmlua_progress WHERE " THE_STEP " AND (tenant <> '' AND state <> 'skipped'"
+                              " OR tenant = '' AND NOT EXISTS (SELECT FROM debts))"},
     [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
                              "SELECT pg_catalog.set_config($1, $2, true),"
                              " pg_catalog.set_config('row_security', 'on', true),"
@@ -108,7 +115,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_LOOP_ALIVE] =
         {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
          "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
-         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = '' AND state = 'running' FOR KEY SHARE)"
+         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''"
+         " AND state IN ('running', 'owed') FOR KEY SHARE)"
          " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
     [LEDGER_LOOP_TENANT] =
         {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
@@ -117,6 +125,16 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET state = EXCLUDED.state,"
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now() WHERE p.state <> 'done' RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
+    [LEDGER_DEBT_TAKE] =
+        {{LEDGER_DEBT_TAKE, ERROR_BUSY, "the debt is not there any more", BUSY_HINT, NULL},
+         "WITH taken AS (UPDATE {s}.dmlua_progress SET run_id = CAST($4 AS uuid), changed = pg_catalog.now() WHERE " THE_STEP
+         " AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = '' AND state = 'owed' RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN 'another run has settled it' END") " FROM taken"},
+    [LEDGER_DEBT_DROP] =
+        {{LEDGER_DEBT_DROP, ERROR_BUSY, "the debt is not there any more", BUSY_HINT, NULL},
+         "WITH dropped AS (DELETE FROM {s}.dmlua_progress WHERE " THE_STEP
+         " AND part = CAST($3 AS integer) AND round = 0 AND tenant = $4 RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $4 || ' owes nothing' END") " FROM dropped"},
     /* The session's counters may still have in them what transactions before this one wrote. */
     [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN},
                           "SELECT pg_catalog.set_config('dmlua.fix_catalogue', CAST(" CATALOGUE_ROWS " AS text), true),"

@@ -7,7 +7,8 @@
 
 enum {
     KEPT_ANSWERS = 1024 * 1024, /* bytes of a part's reads that are kept */
-    SHOWN_TEXT = 200            /* bytes of a statement that are kept to be shown */
+    SHOWN_TEXT = 200,           /* bytes of a statement that are kept to be shown, */
+    HASH_SHOWN = 17             /* behind so many of its hash */
 };
 
 static char *copy_value(const PGresult *result, int row, int column)
@@ -19,6 +20,27 @@ static char *copy_value(const PGresult *result, int row, int column)
     if (copy == NULL)
         abort();
     return copy;
+}
+
+bool parts_is_loop(const char *statements)
+{
+    return statements != NULL && strlen(statements) > HASH_SHOWN &&
+           strcmp(statements + HASH_SHOWN, PART_LOOP "\n") == 0;
+}
+
+void parts_loop_cursor(char cursor[32], int listed, int failures)
+{
+    snprintf(cursor, 32, "%d/%d", listed, failures);
+}
+
+static void read_loop(const PGresult *result, int row, struct part *part)
+{
+    const char *failures = part->cursor != NULL ? strchr(part->cursor, '/') : NULL;
+    part->loop = true;
+    part->tenants = atoi(PQgetvalue(result, row, 8));
+    part->skipped = atoi(PQgetvalue(result, row, 9));
+    part->listed = part->cursor != NULL ? atoi(part->cursor) : 0;
+    part->failures = failures != NULL ? atoi(failures + 1) : 0;
 }
 
 void parts_read(const PGresult *result, struct part_list *list)
@@ -39,6 +61,8 @@ void parts_read(const PGresult *result, struct part_list *list)
         part->statements = copy_value(result, row, 5);
         part->answers = copy_value(result, row, 6);
         part->cursor = copy_value(result, row, 7);
+        if (parts_is_loop(part->statements))
+            read_loop(result, row, part);
     }
 }
 
@@ -147,7 +171,7 @@ void recorder_finish(struct recorder *recorder, char hash[65])
 static char *copy_line(const char *line)
 {
     size_t size = strcspn(line, "\n");
-    size_t skip = size > 17 ? 17 : size; /* the hash */
+    size_t skip = size > HASH_SHOWN ? HASH_SHOWN : size;
     char *copy = size == 0 ? strdup("(nothing)") : strndup(line + skip, size - skip);
     if (copy == NULL)
         abort();

@@ -19,14 +19,23 @@ struct part {
     char *statements; /* a line each: hash, text cut to one line */
     char *answers;    /* of its reads, host/answers.h */
     char *cursor;     /* how far its batches have come */
+    bool loop;        /* a resumable loop: */
+    int tenants;      /* whose work is done, or begun, */
+    int skipped;      /* left out, */
+    int listed;       /* in the list that the last run saw; 0: unknown, */
+    int failures;     /* that failed in it */
 };
+
+/* What stands for a resumable loop among a part's statements. */
+#define PART_LOOP "tenants.each, resumable"
 
 struct part_list {
     struct part *parts; /* ordered by what, direction, number */
     size_t count;
 };
 
-/* From rows of what, direction, part, state, hash, statements, answers, cursor. Owned: parts_free. */
+/* From rows of what, direction, part, state, hash, statements, answers, cursor, and of a loop's tenants how many are done
+   or begun and how many skipped. Owned: parts_free. */
 void parts_read(const PGresult *result, struct part_list *list);
 void parts_free(struct part_list *list);
 /* The part, or null. Borrowed. */
@@ -48,6 +57,10 @@ void recorder_statement(struct recorder *recorder, const struct db_statement *st
 void recorder_answer(struct recorder *recorder, const PGresult *result);
 /* The hash over all statements so far, 64 hex digits; the streams' texts are brought up to date. */
 void recorder_finish(struct recorder *recorder, char hash[65]);
+/* Is the part kept, by this text of its statements, a resumable loop? */
+bool parts_is_loop(const char *statements);
+/* The cursor of a loop's part: the tenants that are listed, and those that failed. */
+void parts_loop_cursor(char cursor[32], int listed, int failures);
 /* The first line in which the texts of statements differ, of each. Owned. */
 void parts_difference(const char *before, const char *now, char **old_line, char **new_line);
 

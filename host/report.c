@@ -130,6 +130,31 @@ static void put_json_field(FILE *out, const char *name, const char *text)
         put_json_string(out, text);
 }
 
+static void put_json_line(FILE *out, int line)
+{
+    if (line > 0)
+        fprintf(out, ",\"line\":%d", line);
+    else
+        fputs(",\"line\":null", out);
+}
+
+static void put_json_failures(const struct failures *failures)
+{
+    size_t i;
+    fputs(",\"tenants\":[", stdout);
+    for (i = 0; i < failures->count; i++) {
+        const struct failure *failure = &failures->list[i];
+        fputs(i > 0 ? ",{\"tenant\":" : "{\"tenant\":", stdout);
+        put_json_string(stdout, failure->tenant);
+        put_json_field(stdout, "sqlstate", failure->sqlstate);
+        put_json_field(stdout, "message", failure->message);
+        put_json_field(stdout, "file", failure->file);
+        put_json_line(stdout, failure->line);
+        fputc('}', stdout);
+    }
+    fputc(']', stdout);
+}
+
 static void report_error_json(const struct error *error)
 {
     fputs("{\"error\":{\"kind\":", stdout);
@@ -138,16 +163,14 @@ static void report_error_json(const struct error *error)
     put_json_field(stdout, "sqlstate", error->sqlstate);
     put_json_field(stdout, "revision", error->revision);
     put_json_field(stdout, "file", error->file);
-    if (error->line > 0)
-        fprintf(stdout, ",\"line\":%d", error->line);
-    else
-        fputs(",\"line\":null", stdout);
+    put_json_line(stdout, error->line);
     put_json_field(stdout, "source", error->source);
     put_json_field(stdout, "tenant", error->tenant);
     put_json_field(stdout, "hint", error->hint);
     put_json_field(stdout, "detail", error->detail);
     put_json_field(stdout, "statement", error->statement);
     put_json_field(stdout, "state", error->state);
+    put_json_failures(&error->failures);
     fputs("}}\n", stdout);
     fflush(stdout);
 }
@@ -199,6 +222,26 @@ static void put_source(const struct error *error)
     fputc('\n', stderr);
 }
 
+/* A line each: tenant, SQLSTATE, message, place. */
+static void put_failures(const struct failures *failures)
+{
+    size_t i;
+    for (i = 0; i < failures->count; i++) {
+        const struct failure *failure = &failures->list[i];
+        fputs("  ", stderr);
+        put_beginning(stderr, failure->tenant, SHOWN_LINE, "    ");
+        fprintf(stderr, ": %s%s", failure->sqlstate, failure->sqlstate[0] ? " " : "");
+        put_beginning(stderr, failure->message, SHOWN_TEXT, "    ");
+        if (failure->file != NULL) {
+            fputs(" at ", stderr);
+            put_shown(stderr, failure->file, "");
+        }
+        if (failure->file != NULL && failure->line > 0)
+            fprintf(stderr, ":%d", failure->line);
+        fputc('\n', stderr);
+    }
+}
+
 void report_error(const struct error *error)
 {
     report_clear_line();
@@ -218,6 +261,7 @@ void report_error(const struct error *error)
         fputc('\n', stderr);
     }
     put_source(error);
+    put_failures(&error->failures);
     put_field("revision", error->revision);
     put_field("tenant", error->tenant);
     if (error->statement != NULL && error->position > 0)

@@ -16,6 +16,13 @@ struct run_options {
     bool no_wait;        /* do not wait for another runner */
     double lock_wait;    /* seconds to wait for it */
     const char *reason;  /* for the ledger; may be null */
+    const char *const *skip; /* tenants that resumable loops leave out */
+    size_t skip_count;
+    const char *const *only; /* tenants that pay what they owe; the run does nothing else */
+    size_t only_count;
+    bool write_off;          /* what they owe is given up */
+    void (*tell_debts)(void *data, const PGresult *debts); /* told what is owed when the run begins; may be null */
+    void *tell_data;
 };
 
 /* One run of a verb that changes a database. */
@@ -35,6 +42,9 @@ struct run {
     struct step *sent, *sent_last; /* steps that are sent and not settled, in order */
     size_t sent_count;
     char *tenant_role;  /* settled by the first loop; "none" for none */
+    bool skipped;       /* a loop has left out the tenants that the options skip */
+    size_t paid;        /* debts */
+    bool last;          /* the plan's last step runs */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
 };
 

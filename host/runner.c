@@ -78,6 +78,16 @@ static int check_width(const struct run *run, const struct graph_plan *plan, str
     return -1;
 }
 
+/* What stays of a part that is given up. */
+static void warn_abandoned(const struct part *part)
+{
+    char tenants[64] = "what it made";
+    if (part->loop)
+        snprintf(tenants, sizeof tenants, "a tenant loop; the work of %d tenant%s", part->tenants, part->tenants == 1 ? "" : "s");
+    report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s%s %s stays in the database", part->number,
+               part->direction, part->what, part->loop ? "," : ";", tenants);
+}
+
 static int drop_parts(struct run *run, struct error *error)
 {
     size_t i;
@@ -85,9 +95,10 @@ static int drop_parts(struct run *run, struct error *error)
     for (i = 0; i < run->at.unfinished.count; i++) {
         const struct part *part = &run->at.unfinished.parts[i];
         const char *values[2] = {part->what, part->direction};
-        ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, values, NULL);
-        report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s; what it made stays in the database",
-                   part->number, part->direction, part->what);
+        ledger_send_text(run->ledger,
+                         "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2", 2, values,
+                         NULL);
+        warn_abandoned(part);
         run_record(run, part->what, part->number, NULL, NULL, "abandoned", part->direction, -1);
     }
     if (txn_commit(run->ledger, error) != 0)
@@ -108,10 +119,22 @@ static const struct part *last_part(const struct part_list *list)
     return part;
 }
 
+/* How far the part has come, in words. */
+static void describe_part(const struct part *part, char text[80])
+{
+    if (part->done || !part->loop)
+        snprintf(text, 80, "%s", part->done ? "done" : "started");
+    else if (part->listed > 0)
+        snprintf(text, 80, "a tenant loop that has done %d of %d tenants", part->tenants, part->listed);
+    else
+        snprintf(text, 80, "a tenant loop that has done %d tenants", part->tenants);
+}
+
 /* An unfinished step goes on, or is abandoned; nothing may go back over it. */
 static int check_unfinished(struct run *run, const struct graph_plan *plan, struct error *error)
 {
     const struct part *part = last_part(&run->at.unfinished);
+    char text[80];
     size_t i;
     if (part == NULL)
         return 0;
@@ -124,8 +147,8 @@ static int check_unfinished(struct run *run, const struct graph_plan *plan, stru
         if (strcmp(run->kind, "upgrade") == 0)
             return 0;
     }
-    error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number,
-              part->done ? "done" : "started");
+    describe_part(part, text);
+    error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number, text);
     /* `downgrade REV` goes down to REV and leaves it; the one below it is REV-1 */
     error_text(&error->hint, "finish it with `dmlua %s %s%s`, or forget its parts with --abandon (what they made stays)",
                part->direction, part->what, strcmp(part->direction, "downgrade") == 0 ? "-1" : "");
@@ -205,6 +228,7 @@ static int carry_out(lua_State *L, struct run *run, const struct tree *tree, con
         const struct graph_step *step = &plan->steps[i];
         const struct script *script = tree_find(tree, step->revision);
         log_step(run, step, script);
+        run->last = i + 1 == plan->step_count;
         rc = step_run(L, run, step, script, error);
         steps_settle(run, event, data);
     }
@@ -249,9 +273,17 @@ int runner_run(lua_State *L, struct run *run, const struct tree *tree, unsigned 
                size_t target_count, struct graph_plan *plan, runner_event *event, void *data, struct error *error)
 {
     bool stamping = strcmp(run->kind, "stamp") == 0;
-    if (run_begin(run, error) != 0 || make_plan(run, tree, command, targets, target_count, plan, error) != 0 ||
+    if (run_begin(run, error) != 0)
+        return -1;
+    if (run->options.tell_debts != NULL)
+        run->options.tell_debts(run->options.tell_data, run->at.debts);
+    if (make_plan(run, tree, command, targets, target_count, plan, error) != 0 ||
         check_unfinished(run, plan, error) != 0 || check_width(run, plan, error) != 0)
         return -1;
+    if (plan->step_count == 0 && run->options.skip_count > 0) {
+        error_set(error, ERROR_USAGE, "--skip-tenant: there is nothing to %s, so no loop runs", run->kind);
+        return -1;
+    }
     if (stamping)
         return stamp(run, plan, event, data, error);
     if (check_scripts(tree, plan, error) != 0)

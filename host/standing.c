@@ -3,14 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ROWS, READ_PARTS, READ_RECORDED, READ_FORMAT, READ_COUNT };
+#include "host/loop/debt.h"
+
+enum { READ_ROWS, READ_PARTS, READ_DEBTS, READ_RECORDED, READ_FORMAT, READ_COUNT };
 
 enum { FORMAT = 1 }; /* of dmlua's own tables, as this version makes and knows them */
 
+/* How many rows of tenants the part has, in some state. */
+#define TENANTS(state) \
+    "(SELECT pg_catalog.count(*) FROM {s}.dmlua_progress t WHERE t.version_table = p.version_table AND t.what = p.what" \
+    " AND t.direction = p.direction AND t.part = p.part AND t.round = p.round AND t.tenant <> '' AND t.state " state ")"
+
 static const char *const texts[READ_COUNT] = {
     [READ_ROWS] = "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"",
-    [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers, cursor FROM {s}.dmlua_progress"
-                   " WHERE version_table = {t} AND tenant = '' ORDER BY what, direction, part",
+    [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers, cursor,"
+                   " " TENANTS("IN ('done', 'running')") ", " TENANTS("= 'skipped'") " FROM {s}.dmlua_progress p"
+                   " WHERE version_table = {t} AND tenant = '' AND state <> 'owed' ORDER BY what, direction, part",
+    [READ_DEBTS] = DEBTS_TEXT,
     [READ_RECORDED] = "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
                       " WHERE version_table = {t} AND kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"
                       " WHERE kind = 'upgrade' AND sha256 IS NOT NULL",
@@ -61,6 +70,7 @@ int standing_read(struct ledger *ledger, struct standing *standing, struct error
     if (reads[READ_FORMAT].result != NULL)
         rc = check_format(reads[READ_FORMAT].result, error);
     standing->recorded = reads[READ_RECORDED].result;
+    standing->debts = reads[READ_DEBTS].result;
     PQclear(reads[READ_ROWS].result);
     PQclear(reads[READ_PARTS].result);
     PQclear(reads[READ_FORMAT].result);
@@ -75,5 +85,6 @@ void standing_free(struct standing *standing)
     free(standing->rows);
     parts_free(&standing->unfinished);
     PQclear(standing->recorded);
+    PQclear(standing->debts);
     memset(standing, 0, sizeof *standing);
 }

@@ -4,12 +4,13 @@
 #include "host/ledger.h"
 #include "host/parts.h"
 
-/* Where a database stands: the version rows, the unfinished parts, and what each revision's file hashed to when it last
-   ran upwards. */
+/* Where a database stands: the version rows, the unfinished parts, the debts, and what each revision's file hashed to when
+   it last ran upwards. */
 struct standing {
     char **rows; /* sorted by bytes */
     size_t row_count;
     struct part_list unfinished;
+    PGresult *debts;    /* enum debt_field; null: dmlua has no tables there */
     PGresult *recorded; /* rows of revision and SHA-256; null: dmlua has no tables there */
 };
 

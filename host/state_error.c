@@ -1,5 +1,6 @@
 /* Between Lua's errors and struct error. */
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/limit.h"
@@ -65,6 +66,49 @@ static int read_number(lua_State *L, const char *name)
     return number;
 }
 
+/* [-0, +0] Text field `name` of the table at the top; null where there is none. Owned. */
+static char *read_text(lua_State *L, const char *name)
+{
+    char *text = NULL;
+    lua_pushstring(L, name);
+    if (lua_rawget(L, -2) == LUA_TSTRING)
+        error_text(&text, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return text;
+}
+
+/* The failed tenant whose table is at the top. */
+static void read_failure(lua_State *L, struct failures *failures)
+{
+    struct error place = {.file = read_text(L, "file")};
+    char *tenant = read_text(L, "tenant"), *message = read_text(L, "message"), *sqlstate = read_text(L, "sqlstate");
+    if (sqlstate != NULL)
+        strncpy(place.sqlstate, sqlstate, sizeof place.sqlstate - 1);
+    lua_pushliteral(L, "line");
+    lua_rawget(L, -2);
+    place.line = (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    failures_add(failures, tenant != NULL ? tenant : "?", message != NULL ? message : "unknown error", &place);
+    free(sqlstate);
+    free(message);
+    free(tenant);
+    error_clear(&place);
+}
+
+/* [-0, +0] */
+static void read_failures(lua_State *L, struct failures *failures)
+{
+    lua_Integer i;
+    if (get_field(L, "failures") == LUA_TTABLE) {
+        for (i = 1; lua_rawgeti(L, -1, i) == LUA_TTABLE; i++) {
+            read_failure(L, failures);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 /* The error table at 1 → error. */
 static void read_fields(lua_State *L, struct error *error)
 {
@@ -82,6 +126,7 @@ static void read_fields(lua_State *L, struct error *error)
             error_text(text_field(error, i), "%s", lua_tostring(L, -1));
         lua_pop(L, 1);
     }
+    read_failures(L, &error->failures);
     if (error->message == NULL)
         error_text(&error->message, "unknown error");
 }
@@ -208,18 +253,39 @@ static void put_number(lua_State *L, const char *name, int number)
     lua_setfield(L, -2, name);
 }
 
+/* [-0, +0] A list in field `failures` of the table at the top, if there are any. */
+static void put_failures(lua_State *L, const struct failures *failures)
+{
+    size_t i;
+    if (failures->count == 0)
+        return;
+    lua_createtable(L, (int)failures->count, 0);
+    for (i = 0; i < failures->count; i++) {
+        const struct failure *failure = &failures->list[i];
+        lua_createtable(L, 0, 5);
+        put_text(L, "tenant", failure->tenant);
+        put_text(L, "sqlstate", failure->sqlstate);
+        put_text(L, "message", failure->message);
+        put_text(L, "file", failure->file);
+        put_number(L, "line", failure->line);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "failures");
+}
+
 /* The struct error at 1 → an error table. */
 static int push_fields(lua_State *L)
 {
     struct error *error = lua_touserdata(L, 1);
     int i;
-    lua_createtable(L, 0, TEXTS + 4);
+    lua_createtable(L, 0, TEXTS + 5);
     put_text(L, "kind", error_kind_name(error->kind));
     put_text(L, "sqlstate", error->sqlstate);
     for (i = 0; i < TEXTS; i++)
         put_text(L, texts[i].name, *text_field(error, i));
     put_number(L, "line", error->line);
     put_number(L, "position", error->position);
+    put_failures(L, &error->failures);
     luaL_setmetatable(L, METATABLE);
     return 1;
 }

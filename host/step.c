@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/fix.h"
+#include "host/loop/roll.h"
 #include "host/loop/show.h"
 #include "host/step_failure.h"
 #include "host/step_parts.h"
@@ -155,6 +156,16 @@ const char *step_role(const struct step *step)
 
 enum { SENT_MAX = 32 }; /* steps that may be on their way: memory stays bounded however long the chain */
 
+/* What was asked of a run's loops may not have been asked in vain. */
+static int check_skipped(const struct run *run, struct error *error)
+{
+    if (!run->last || run->options.skip_count == 0 || run->skipped)
+        return 0;
+    error_set(error, ERROR_USAGE, "--skip-tenant: no resumable loop has run");
+    error_text(&error->hint, "only tenants.each(fn, { mode = \"resumable\" }) can leave a tenant out; run again without it");
+    return -1;
+}
+
 /* The last part: checks, version rows, ledger row, COMMIT. */
 static int finish(struct step *step, struct error *error)
 {
@@ -175,6 +186,10 @@ static int finish(struct step *step, struct error *error)
     }
     if (rc == 0 && step->tenants_seen != NULL)
         rc = tenant_check_list(step, error);
+    if (rc == 0)
+        rc = roll_check(step, error);
+    if (rc == 0)
+        rc = check_skipped(run, error);
     if (rc != 0)
         return rc;
     step_send_state_check(step);
@@ -229,6 +244,7 @@ void step_free(struct step *step)
     free(step->tenant);
     free(step->notes);
     tenant_forget(step);
+    roll_forget(step);
     PQclear(step->watched);
     free(step);
 }
@@ -288,8 +304,24 @@ struct step *step_new(struct run *run, const struct graph_step *plan, const stru
     return step;
 }
 
-int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
-             struct error *error)
+enum { LATE_MAX = 100 }; /* times that a step is run once more for tenants that have appeared */
+
+/* Takes the last part back; the next time finds the other parts done. */
+static int take_late(struct run *run, struct step *step, struct error *error)
+{
+    struct error ignored = {0};
+    report_log(REPORT_INFO, "dmlua.tenants", "%s: %s goes on with the missing tenants", error->message, step->plan->revision);
+    error_clear(error);
+    txn_rollback(run->ledger, &ignored);
+    error_clear(&ignored);
+    step_free(step);
+    standing_free(&run->at);
+    return standing_read(run->ledger, &run->at, error);
+}
+
+/* Returns 1 when a tenant has appeared for which it has to run once more. */
+static int run_once(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script, bool may_return,
+                    struct error *error)
 {
     struct step *step = step_new(run, plan, script);
     int rc;
@@ -301,6 +333,8 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
         rc = -1;
     if (rc == 0)
         rc = finish(step, error);
+    if (rc != 0 && step->late && may_return)
+        return take_late(run, step, error) == 0 ? 1 : -1;
     if (rc != 0) {
         step_fail(run, step, error);
         step_free(step);
@@ -308,4 +342,14 @@ int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const
     }
     add_sent(step);
     return run->sent_count < SENT_MAX ? 0 : steps_await(run, error);
+}
+
+int step_run(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
+             struct error *error)
+{
+    int times = 0, rc;
+    do
+        rc = run_once(L, run, plan, script, times++ < LATE_MAX, error);
+    while (rc == 1);
+    return rc;
 }

@@ -37,6 +37,8 @@ struct step {
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */
     struct tenant_seen *tenants_seen; /* the lists that the step's loops have read */
+    struct step_roll *rolls;  /* what its resumable loops have seen, host/loop/roll.h */
+    bool late;                /* a tenant has appeared since: the step has to run once more */
     bool can_be_ddl;          /* of what was sent in the open part */
     PGresult *watched;        /* the watch's answer, until it is told */
     struct step *next;        /* that was sent after it */

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "host/clock.h"
+#include "host/loop/payment.h"
 #include "host/signal.h"
 #include "host/step_parts.h"
 #include "host/txn.h"
@@ -119,6 +120,8 @@ int step_batches(struct step *step, const struct db_statement *statement, struct
     recorder_open(&step->recorder);
     recorder_statement(&step->recorder, statement);
     rc = step->kept != NULL ? step_check_kept(step, error) : 0;
+    if (step->kept == NULL && payment_runs(step->run))
+        rc = step_refuse_behind(step, error);
     if (rc == 0 && (step->kept == NULL || !step->kept->done)) {
         if (step->kept != NULL)
             error_put(&batches.cursor, step->kept->cursor);

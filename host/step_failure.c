@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/loop/payment.h"
 #include "host/loop/show.h"
 #include "host/trace.h"
 #include "host/txn.h"
@@ -23,9 +24,13 @@ static void say_state(struct step *step, struct error *error)
         snprintf(parts, sizeof parts, step->finished == 1 ? "part 1 of" : "parts 1 to %d of", step->finished);
     if (error->line > 0)
         snprintf(place, sizeof place, ":%d", error->line);
-    if (step->run->single)
+    if (payment_runs(step->run))
+        error_text(&error->state, "database is at %s; what is still owed of %s stays owed", at, revision);
+    else if (step->run->single)
         error_text(&error->state, "nothing of this run was kept; correct %s%s and run %s again",
                    error->file ? error->file : step->script->path, place, step->run->kind);
+    else if (error->kind == ERROR_PARTIAL)
+        error_text(&error->state, "database is at %s; %s waits for the tenants that failed", at, revision);
     else if (loop != NULL && step->looping)
         error_text(&error->state, "database is at %s; %s", at, loop);
     else if (error->kind == ERROR_INTERRUPTED)

@@ -5,6 +5,7 @@
 
 #include "host/config.h"
 #include "host/fix.h"
+#include "host/loop/payment.h"
 #include "host/txn.h"
 #include "host/watch.h"
 
@@ -12,6 +13,13 @@ struct origin step_origin(const struct step *step)
 {
     struct origin origin = {.revision = step->plan->revision};
     return origin;
+}
+
+int step_refuse_behind(const struct step *step, struct error *error)
+{
+    error_set(error, ERROR_REFUSED, "part %d of %s is behind its last loop: --only-tenant runs the loops alone", step->part,
+              step->plan->revision);
+    return -1;
 }
 
 int step_open_part(struct step *step, struct error *error)
@@ -31,6 +39,8 @@ int step_open_part(struct step *step, struct error *error)
         step->recorder.kept = step->kept->answers;
         return 0;
     }
+    if (payment_runs(run))
+        return step_refuse_behind(step, error);
     if (!run->in_txn)
         txn_begin(run->ledger);
     run->in_txn = run->single;
@@ -247,6 +257,8 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
     recorder_statement(&step->recorder, statement);
     if (step->kept != NULL && step->kept->done) {
         rc = step_check_kept(step, error);
+    } else if (payment_runs(step->run)) {
+        rc = step_refuse_behind(step, error);
     } else {
         rc = start_alone(step, alone, error);
         if (rc == 0)

@@ -23,6 +23,8 @@ int step_run_alone(struct step *step, const struct db_statement *statement, cons
 bool step_is_unchanged(struct step *step);
 /* The part was finished by an earlier run: its statements must be what they were. */
 int step_check_kept(struct step *step, struct error *error);
+/* --only-tenant has come to what is no part of the step's loops, nor before them: it is done, and not run again. */
+int step_refuse_behind(const struct step *step, struct error *error);
 /* Forgets the open part. */
 void step_leave_part(struct step *step);
 

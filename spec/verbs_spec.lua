@@ -79,7 +79,7 @@ describe("upgrade and downgrade", function()
     step.seconds = nil
     assert.same({ revision = "b1", direction = "upgrade", from = "a1", to = "b1", message = "Second",
       path = "versions/b1.lua" }, step)
-    assert.same({ command = "upgrade", steps = 2, heads = { "b1" } }, lines[3])
+    assert.same({ command = "upgrade", steps = 2, heads = { "b1" }, debts = {} }, lines[3])
   end)
 
   it("end with the JSON of the error when a step fails, after the steps that are done", function()

@@ -209,7 +209,7 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     int seen, opened;
     if (step_cut(step, &error) != 0)
         bind_fail(L, step, &error);
-    if (!loop_is_done(loop))
+    if (loop_reads(loop))
         bind_tenants_push(L, step, 3, loop);
     opened = loop_open(loop, &error);
     if (opened < 0)

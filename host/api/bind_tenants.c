@@ -82,21 +82,82 @@ static void push_chosen(lua_State *L, const struct wanted *wanted, int options)
         bind_fail(L, wanted->step, &error);
 }
 
+/* [-0, +1] The list that the options ask for. */
+static void push_list(lua_State *L, const struct wanted *wanted, int options)
+{
+    if (lua_getfield(L, options, "choose") == LUA_TNIL)
+        push_rows(L, wanted, NULL, wanted->allow_empty);
+    else
+        push_chosen(L, wanted, options);
+    lua_remove(L, -2);
+}
+
+/* [-0, +1] The id of the list's row at the top, which it keeps alive. */
+static const char *push_id(lua_State *L, int rows, lua_Integer row)
+{
+    const char *id;
+    lua_rawgeti(L, rows, row);
+    lua_getfield(L, -1, "id");
+    id = lua_tostring(L, -1);
+    lua_remove(L, -2);
+    return id;
+}
+
+/* [-0, +0] Tells the loop of the list at the top. */
+static void tell_loop(lua_State *L, struct tenant_loop *loop, int options)
+{
+    int rows = lua_gettop(L);
+    lua_Integer row, count = luaL_len(L, rows);
+    struct roll roll = roll_new((size_t)count);
+    const char *from = NULL;
+    bool fixed = false;
+    for (row = 1; row <= count; row++) {
+        roll_add(&roll, push_id(L, rows, row));
+        lua_pop(L, 1);
+    }
+    roll_sort(&roll);
+    if (lua_istable(L, options)) {
+        fixed = lua_getfield(L, options, "ids") != LUA_TNIL;
+        lua_getfield(L, options, "from");
+        from = lua_tostring(L, -1);
+    }
+    loop_see(loop, &roll, from, fixed);
+    lua_settop(L, rows);
+}
+
+/* [-1, +1] The rows of the list at the top that the loop is to visit. */
+static void leave_out(lua_State *L, const struct tenant_loop *loop)
+{
+    int rows = lua_gettop(L);
+    lua_Integer row, count = luaL_len(L, rows), kept = 0;
+    lua_createtable(L, (int)count, 0);
+    for (row = 1; row <= count; row++) {
+        bool wanted = loop_wants(loop, push_id(L, rows, row));
+        lua_pop(L, 1);
+        if (!wanted)
+            continue;
+        lua_rawgeti(L, rows, row);
+        lua_rawseti(L, -2, ++kept);
+    }
+    lua_remove(L, rows);
+}
+
 void bind_tenants_push(lua_State *L, struct step *step, int options, struct tenant_loop *loop)
 {
     struct wanted wanted = {.step = step, .loop = loop};
     if (!lua_istable(L, options)) {
         push_rows(L, &wanted, NULL, false);
-        return;
+    } else {
+        lua_getfield(L, options, "allow_empty");
+        wanted.allow_empty = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+        push_list(L, &wanted, options);
     }
-    lua_getfield(L, options, "allow_empty");
-    wanted.allow_empty = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    if (lua_getfield(L, options, "choose") == LUA_TNIL)
-        push_rows(L, &wanted, NULL, wanted.allow_empty);
-    else
-        push_chosen(L, &wanted, options);
-    lua_remove(L, -2);
+    if (loop == NULL)
+        return;
+    tell_loop(L, loop, options);
+    if (loop_chooses(loop))
+        leave_out(L, loop);
 }
 
 int bind_tenants(lua_State *L)

@@ -89,6 +89,17 @@ struct work *work_push(lua_State *L)
     return work;
 }
 
+/* [-0, +0] Of the loop that the step stands in: {done, listed, failed, skipped}. */
+static void put_loop(lua_State *L, const struct part *part)
+{
+    lua_createtable(L, 0, 4);
+    put_integer(L, "done", part->tenants);
+    if (part->listed > 0)
+        put_integer(L, "listed", part->listed);
+    put_integer(L, "failed", part->failures);
+    lua_setfield(L, -2, "tenants");
+}
+
 /* [-0, +1] One object a step: its last finished part, and the one that was started alone, if any. */
 static void push_parts(lua_State *L, const struct part_list *list)
 {
@@ -98,7 +109,7 @@ static void push_parts(lua_State *L, const struct part_list *list)
     for (i = 0; i < list->count; i = next) {
         const struct part *first = &list->parts[i];
         int done = 0;
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 5);
         for (next = i; next < list->count && strcmp(list->parts[next].what, first->what) == 0 &&
                        strcmp(list->parts[next].direction, first->direction) == 0; next++) {
             if (list->parts[next].done) {
@@ -106,6 +117,8 @@ static void push_parts(lua_State *L, const struct part_list *list)
                 continue;
             }
             put_integer(L, "started", list->parts[next].number);
+            if (list->parts[next].loop)
+                put_loop(L, &list->parts[next]);
         }
         put_text(L, "revision", first->what);
         put_text(L, "direction", first->direction);
@@ -129,7 +142,8 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
     }
 }
 
-/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started}, changed = files that are
+/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started, tenants = {done, listed, failed}},
+   debts = {revision, direction, part, tenant, reason, who, since}, changed = files that are
    not what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads
    only. */
 static int session_current(lua_State *L)
@@ -143,10 +157,12 @@ static int session_current(lua_State *L)
         return state_raise(L, &error);
     if (tree != NULL)
         work->changed = changed_find(&work->at, tree, &changed_count);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     put_texts(L, "rows", (const char *const *)work->at.rows, work->at.row_count);
     push_parts(L, &work->at.unfinished);
     lua_setfield(L, -2, "parts");
+    session_push_debts(L, work->at.debts);
+    lua_setfield(L, -2, "debts");
     push_changed(L, work->changed, changed_count);
     lua_setfield(L, -2, "changed");
     return 1;
@@ -157,6 +173,22 @@ bool session_flag(lua_State *L, int index, const char *name)
     bool flag = lua_getfield(L, index, name) != LUA_TNIL && lua_toboolean(L, -1);
     lua_pop(L, 1);
     return flag;
+}
+
+/* [-0, +1] The list of strings at `index` as an array that Lua owns. */
+static const char **read_list(lua_State *L, int index, size_t *count)
+{
+    const char **texts;
+    size_t i;
+    luaL_checktype(L, index, LUA_TTABLE);
+    *count = (size_t)luaL_len(L, index);
+    texts = lua_newuserdatauv(L, (*count + 1) * sizeof *texts, 0);
+    for (i = 0; i < *count; i++) {
+        lua_geti(L, index, (lua_Integer)i + 1);
+        texts[i] = luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    return texts;
 }
 
 enum { LOCK_WAIT_SECONDS = 300 };
@@ -176,12 +208,17 @@ struct run_options session_options(lua_State *L, int index)
     lua_pop(L, 1);
     lua_getfield(L, index, "reason");
     options.reason = lua_tostring(L, -1);
+    if (lua_getfield(L, index, "skip") == LUA_TTABLE) /* the texts are the lists' */
+        options.skip = read_list(L, lua_gettop(L), &options.skip_count);
+    if (lua_getfield(L, index, "only") == LUA_TTABLE)
+        options.only = read_list(L, lua_gettop(L), &options.only_count);
+    options.write_off = session_flag(L, index, "write_off");
     return options;
 }
 
 struct events {
     lua_State *L;
-    int function; /* stack index; 0: nobody listens */
+    int function, debts; /* stack indexes; 0: nobody listens */
 };
 
 static void tell_event(void *data, const struct graph_step *step, double seconds)
@@ -203,23 +240,28 @@ static void tell_event(void *data, const struct graph_step *step, double seconds
     error_clear(&ignored);
 }
 
-/* [-0, +1] The targets at `index`, a list of strings, as an array that Lua owns. */
-static const char **read_targets(lua_State *L, int index, size_t *count)
+static void tell_debts(void *data, const PGresult *debts)
 {
-    const char **targets;
-    size_t i;
-    luaL_checktype(L, index, LUA_TTABLE);
-    *count = (size_t)luaL_len(L, index);
-    targets = lua_newuserdatauv(L, (*count + 1) * sizeof *targets, 0);
-    for (i = 0; i < *count; i++) {
-        lua_geti(L, index, (lua_Integer)i + 1);
-        targets[i] = luaL_checkstring(L, -1);
-        lua_pop(L, 1);
-    }
-    return targets;
+    struct events *events = data;
+    struct error ignored = {0};
+    lua_State *L = events->L;
+    if (events->debts == 0 || debts == NULL || PQntuples(debts) == 0)
+        return;
+    lua_pushvalue(L, events->debts);
+    session_push_debts(L, debts);
+    state_call(L, 1, 0, &ignored); /* what is told holds nothing up */
+    error_clear(&ignored);
 }
 
-/* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards}. */
+/* [-0, +1] The stack index of a function among the options at 4; 0: there is none. */
+static int listener(lua_State *L, const char *name)
+{
+    if (lua_istable(L, 4) && lua_getfield(L, 4, name) == LUA_TFUNCTION)
+        return lua_gettop(L);
+    return 0;
+}
+
+/* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards, debts = what is owed}. */
 static int run_command(lua_State *L, const char *kind, unsigned command)
 {
     struct session *session = session_check(L);
@@ -232,10 +274,12 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     size_t count;
     int steps;
     lua_settop(L, 4);
-    targets = read_targets(L, 3, &count);
+    targets = read_list(L, 3, &count);
     options = session_options(L, 4);
-    if (lua_istable(L, 4) && lua_getfield(L, 4, "on_step") == LUA_TFUNCTION)
-        events.function = lua_gettop(L);
+    events.function = listener(L, "on_step");
+    events.debts = listener(L, "on_debts");
+    options.tell_debts = tell_debts;
+    options.tell_data = &events;
     if (lua_istable(L, 4)) {
         lua_getfield(L, 4, "x");
         bind_keep_x(L);
@@ -248,14 +292,18 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     steps = runner_run(L, &work->run, tree, command, targets, count, &work->plan, tell_event, &events, &error);
     if (steps < 0)
         return state_raise(L, &error);
-    lua_createtable(L, 0, 2);
+    if (work->run.skipped && standing_read(&session->ledger, &work->at, &error) != 0)
+        return state_raise(L, &error);
+    lua_createtable(L, 0, 3);
     put_integer(L, "steps", steps);
     put_texts(L, "heads", (const char *const *)work->run.at.rows, work->run.at.row_count);
+    session_push_debts(L, work->run.skipped ? work->at.debts : work->run.at.debts);
+    lua_setfield(L, -2, "debts");
     return 1;
 }
 
 /* upgrade(tree, targets, options); options: accept_changed, abandon, no_wait, lock_wait (seconds), reason, x
-   (list of texts), on_step. */
+   (list of texts), skip (ids), on_step, on_debts. */
 static int session_upgrade(lua_State *L)
 {
     return run_command(L, "upgrade", GRAPH_UPGRADE);
@@ -305,6 +353,7 @@ static const luaL_Reg methods[] = {
     {"upgrade", session_upgrade},
     {"downgrade", session_downgrade},
     {"stamp", session_stamp},
+    {"pay", session_pay},
     {"log", session_log},
     {"ensure_version", session_ensure_version},
     {"dump", session_dump},

@@ -1,6 +1,7 @@
 #ifndef DMLUA_LOOP_PART_H
 #define DMLUA_LOOP_PART_H
 
+#include "host/loop/roll.h"
 #include "host/step.h"
 
 /* The resumable loop: a part of its step in which each tenant has a transaction of its own, with its row in dmlua_progress.
@@ -10,19 +11,35 @@ struct tenant_loop {
     int retries;      /* of a transaction that a deadlock, a serialization failure or a lock time-out has ended */
     int max_failures; /* after so many failed tenants the loop goes on no more */
     int failures, visited;
-    char *failed; /* a line a failed tenant, for the message */
+    struct failures failed; /* told once, when the loop ends */
+    struct roll roll;       /* the newest list, */
+    char *from;             /* the query that gave it; null: the configuration's, */
+    bool fixed;             /* or the script itself, */
+    int listed;             /* how many it names, */
+    bool *skips;            /* and which of the run's --skip-tenant have been in one */
+    struct roll done;       /* when the loop opened; read for --skip-tenant alone */
 };
 
-/* Has an earlier run finished the part that would be opened next? */
-bool loop_is_done(const struct tenant_loop *loop);
-/* Opens the loop's part. Returns 1 when an earlier run has finished it. */
+/* The hash of a loop's part: it is as the file is. */
+void loop_hash(const struct script *script, char hash[65]);
+/* Does the loop have to know the list, when it is about to be opened? */
+bool loop_reads(const struct tenant_loop *loop);
+/* Opens the loop's part, when the list has been read and seen. Returns 1 when an earlier run has finished it. */
 int loop_open(struct tenant_loop *loop, struct error *error);
 /* The tenants that are done: one column of ids. Owned: PQclear. */
 PGresult *loop_done(struct tenant_loop *loop, struct error *error);
 /* The list of tenants as it now is; settles the role, too. Owned: PQclear. */
 PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty, struct error *error);
-/* Counts a tenant as failed: says so, and keeps the line for the message of the loop's end. */
+/* Takes over the ids of the list that has been read: of the query `from` (null: the configuration's), or fixed by the
+   script. */
+void loop_see(struct tenant_loop *loop, struct roll *roll, const char *from, bool fixed);
+/* Does it leave tenants of the list out? Then: is this one to be visited, if it is not done? */
+bool loop_chooses(const struct tenant_loop *loop);
+bool loop_wants(const struct tenant_loop *loop, const char *id);
+/* Keeps what ended the tenant for the loop's end, which tells it. */
 void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error);
+/* Moves what it kept into an error. */
+void loop_tell_failures(struct tenant_loop *loop, struct error *error);
 /* Closes the part, or fails (kind partial) when tenants have failed. */
 int loop_close(struct tenant_loop *loop, struct error *error);
 void loop_free(struct tenant_loop *loop);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/loop/payment.h"
 #include "host/loop/show.h"
 #include "host/signal.h"
 #include "host/tenant.h"
@@ -51,6 +52,8 @@ int loop_commit(struct tenant_loop *loop, const char *id, struct error *error)
     tenant_leave(loop->step);
     watch_send(loop->step);
     ledger_send(ledger_of(loop), LEDGER_LOOP_TENANT, 6, row.values, NULL);
+    if (payment_runs(loop->step->run))
+        payment_send(loop, id);
     if (txn_commit(ledger_of(loop), error) != 0) {
         error_text(&error->tenant, "%s", id);
         return -1;

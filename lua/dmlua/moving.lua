@@ -1,8 +1,11 @@
 -- What upgrade, downgrade and stamp have in common: their options, the call of the engine, the report.
 
+local debts = require "dmlua.debts"
 local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local output = require "dmlua.output"
+local partial = require "dmlua.partial"
+local paying = require "dmlua.paying"
 
 local M = {}
 
@@ -29,6 +32,13 @@ function M.sql_arguments(parser)
   parser:option "-o --output":argname "FILE":description "where --sql writes; else to standard output"
 end
 
+--- Adds --skip-tenant to a verb's parser.
+function M.tenant_arguments(parser)
+  parser:option "--skip-tenant":argname "ID":count "*"
+    :description "leave a tenant out of the resumable loops of this run; it owes them; needs --reason"
+  paying.arguments(parser)
+end
+
 --- Adds the options to a verb's parser.
 function M.arguments(parser)
   M.lock_arguments(parser)
@@ -49,7 +59,19 @@ local function step_writer(graph)
   end
 end
 
-local function engine_options(options, tree)
+local function check_skipped(options)
+  if not options.skip_tenant or #options.skip_tenant == 0 then return end
+  if options.sql then errors.usage "--skip-tenant is of a run; --sql only writes" end
+  if not options.reason or not options.reason:find "%S" then
+    errors.raise { kind = "usage", message = "--skip-tenant asks for a reason",
+      hint = "--reason TEXT; the ledger and `dmlua current` show it until the debt is paid" }
+  end
+  for _, id in ipairs(options.skip_tenant) do
+    if not utf8.len(id) then errors.usage "--skip-tenant is no UTF-8 text" end
+  end
+end
+
+local function engine_options(options, tree, on_debts)
   if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
   if options.reason and not utf8.len(options.reason) then errors.usage "--reason is no UTF-8 text" end
   return {
@@ -60,7 +82,9 @@ local function engine_options(options, tree)
     lock_wait = options.lock_wait,
     no_wait = options.no_wait,
     reason = options.reason,
+    skip = options.skip_tenant,
     on_step = options.json and step_writer(tree:graph()) or nil,
+    on_debts = on_debts,
   }
 end
 
@@ -97,14 +121,26 @@ end
 
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
+  check_skipped(context.options)
+  if paying.asked(context.options) then
+    return paying.run(context, method, targets[1], engine_options(context.options, context.tree()))
+  end
   if context.options.sql then return write_plan(context, method, targets) end
   if context.options.output then errors.usage "-o goes with --sql" end
   local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
-  local options = engine_options(context.options, tree)
+  local told
+  local options = engine_options(context.options, tree, function(list)
+    told = list
+    debts.warn(context.options, list)
+  end)
   context.announce()
-  local result = session[method](session, tree, targets, options)
+  local result = partial.guarded(context.options, partial.ways(context.options, method, targets[1]), function()
+    return session[method](session, tree, targets, options)
+  end)
+  debts.warn(context.options, debts.new(result.debts, told))
   if context.options.json then
-    output.json(output.object("command", method, "steps", result.steps, "heads", result.heads))
+    output.json(output.object("command", method, "steps", result.steps, "heads", result.heads,
+      "debts", debts.objects(result.debts)))
   else
     engine.log("info", "dmlua", describe(result))
   end

@@ -1,5 +1,6 @@
 -- current: the revision that the database is at, what is unfinished, and which files were changed after they ran.
 
+local debts = require "dmlua.debts"
 local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local listing = require "dmlua.listing"
@@ -21,15 +22,42 @@ local function stands_on(graph, part, rows)
   return #found > 0 and found or { "<base>" }
 end
 
--- By row: " (+ abc123, part 2 done)".
+-- ", part 1: 10 of 12 tenants, 2 failed".
+local function loop_note(part)
+  local it = part.tenants
+  return (", part %d: %d%s tenants%s"):format(part.started, it.done, it.listed and " of " .. it.listed or "",
+    it.failed > 0 and (", %d failed"):format(it.failed) or "")
+end
+
+local function part_note(part)
+  local done = part.part > 0 and (", part %d done"):format(part.part) or ""
+  local started = ""
+  if part.started then started = part.tenants and loop_note(part) or (", part %d started"):format(part.started) end
+  return (" (%s %s%s%s)"):format(part.direction == "downgrade" and "-" or "+", part.revision, done, started)
+end
+
+-- The row on which a debt is told: the revision's own, else the first.
+local function owing(state, debt)
+  for _, row in ipairs(state.rows) do
+    if row == debt.revision then return row end
+  end
+  return state.rows[1] or "<base>"
+end
+
+-- By row: " (+ abc123, part 2 done) (abc123 owed by acme)".
 local function notes(graph, state)
-  local by_row = {}
+  local by_row, owed = {}, {}
+  local function add(row, text) by_row[row] = (by_row[row] or "") .. text end
   for _, part in ipairs(state.parts) do
-    local sign = part.direction == "downgrade" and "-" or "+"
-    local text = (" (%s %s%s%s)"):format(sign, part.revision,
-      part.part > 0 and (", part %d done"):format(part.part) or "",
-      part.started and (", part %d started"):format(part.started) or "")
-    for _, row in ipairs(stands_on(graph, part, state.rows)) do by_row[row] = (by_row[row] or "") .. text end
+    for _, row in ipairs(stands_on(graph, part, state.rows)) do add(row, part_note(part)) end
+  end
+  for _, debt in ipairs(state.debts) do
+    local row = owing(state, debt)
+    owed[row] = owed[row] or {}
+    table.insert(owed[row], debt)
+  end
+  for row, list in pairs(owed) do
+    for _, note in ipairs(debts.notes(list)) do add(row, (" (%s)"):format(note)) end
   end
   return by_row
 end
@@ -45,8 +73,10 @@ end
 local function part_objects(parts)
   local list = {}
   for i, part in ipairs(parts) do
+    local it = part.tenants
     list[i] = output.object("revision", part.revision, "direction", part.direction, "part", part.part,
-      "started", part.started)
+      "started", part.started,
+      "tenants", it and output.object("done", it.done, "listed", it.listed, "failed", it.failed))
   end
   return list
 end
@@ -65,7 +95,7 @@ local function write_json(context, graph, ids, state)
   local config = context.config()
   output.json(output.object("service", config:service(), "environment", config:environment(),
     "database", context.session():describe(), "rows", state.rows, "revisions", revisions,
-    "parts", part_objects(state.parts), "changed", changed_objects(state.changed)))
+    "parts", part_objects(state.parts), "debts", debts.objects(state.debts), "changed", changed_objects(state.changed)))
 end
 
 local function write_text(context, graph, ids, state)
@@ -105,6 +135,7 @@ local function run(context)
   local write = context.options.json and write_json or write_text
   write(context, graph, ids, state)
   warn_changed(state.changed)
+  debts.warn(context.options, state.debts)
   if context.options.check_heads then check_heads(graph, state.rows) end
   return 0
 end

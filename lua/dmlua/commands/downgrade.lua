@@ -4,6 +4,7 @@ local moving = require "dmlua.moving"
 
 local function arguments(parser)
   parser:argument "revision":argname "REV":description "base, -N, an identifier or its beginning, LABEL@base, …"
+  moving.tenant_arguments(parser)
   moving.arguments(parser)
 end
 

@@ -1,5 +1,6 @@
 -- log: what was run on the database, newest first; the ledger.
 
+local debts = require "dmlua.debts"
 local output = require "dmlua.output"
 
 local function count(text)
@@ -40,16 +41,18 @@ local function cells(row)
 end
 
 local function run(context)
-  local rows = context.session():log { limit = context.options.limit }
+  local session = context.session()
+  local rows, owed = session:log { limit = context.options.limit }, session:current().debts
   if context.options.json then
     local list = {}
     for i, row in ipairs(rows) do list[i] = as_object(row) end
-    output.json(output.object("log", list))
+    output.json(output.object("log", list, "debts", debts.objects(owed)))
     return 0
   end
   local lines = {}
   for i, row in ipairs(rows) do lines[i] = cells(row) end
   output.columns(lines)
+  debts.warn(context.options, owed)
   return 0
 end
 

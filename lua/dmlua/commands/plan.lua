@@ -1,5 +1,6 @@
 -- plan: the steps that a verb would run and the heads afterwards; changes nothing.
 
+local debts = require "dmlua.debts"
 local engine = require "dmlua.engine"
 local output = require "dmlua.output"
 
@@ -25,7 +26,9 @@ local function start(context, graph)
   local options = context.options
   if options.from then return list_of(options.from, graph) end
   if options.sql then return {} end
-  return context.session():current().rows
+  local state = context.session():current()
+  debts.warn(options, state.debts)
+  return state.rows
 end
 
 local function step_object(graph, step)

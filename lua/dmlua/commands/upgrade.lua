@@ -4,6 +4,7 @@ local moving = require "dmlua.moving"
 
 local function arguments(parser)
   parser:argument "revision":argname "REV":description "head, heads, +N, an identifier or its beginning, LABEL@head, …"
+  moving.tenant_arguments(parser)
   moving.arguments(parser)
 end
 
