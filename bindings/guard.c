@@ -105,7 +105,7 @@ static const char tenant_indexes[] =
     "  FROM wanted w CROSS JOIN pg_catalog.pg_class t\n"
     "  JOIN pg_catalog.pg_namespace s ON s.oid = t.relnamespace WHERE t.oid = $1\n"
     ")\n"
-    "SELECT $1::text AS relation, f.failed, f.detail, f.repair, f.done, f.hint\n"
+    "SELECT $1::text AS relation, f.failed, f.detail, f.repair, f.done, f.hint, n.place::int AS place\n"
     "FROM named n LEFT JOIN matched m USING (place)\n"
     "CROSS JOIN LATERAL (VALUES\n"
     "  (cardinality(n.unknown) > 0, 'index_column_missing',\n"

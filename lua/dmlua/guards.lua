@@ -36,14 +36,18 @@ local function signature(options)
 end
 
 local signatures = {
-  column = signature { type = "type", backfill = "expression", references = "name" },
+  column = signature { type = "type", backfill = "expression", references = "name", online = "boolean",
+    batch_size = "integer" },
   assert_column = signature { type = "type" },
   indexes = signature { unique = "column_lists" },
+  ensure_indexes = signature { unique = "column_lists", online = "boolean" },
   isolation = signature {},
   enable = signature { strategy = "string" },
   setup = { options = { strategy = "string" } },
 }
-table.insert(signatures.indexes, { "additional_columns", "column_lists", optional = true })
+for _, name in ipairs { "indexes", "ensure_indexes" } do
+  table.insert(signatures[name], { "additional_columns", "column_lists", optional = true })
+end
 
 local function check_strategy(name, strategy)
   if strategy == nil or strategy == "rls" then return end
@@ -101,10 +105,21 @@ function M.new(step)
     door.of(step).open(tables, function() send(sql) end)
   end
 
-  --- ensure_tenant_column(table, {column, type, backfill, references, schema}): the column is there and NOT NULL. Rows
-  --- without a tenant are filled in by the SQL expression `backfill`, or refused. `references` is "table.column".
+  local function key_of(reference)
+    local key = {}
+    key.schema, key.table, key.column = target_of("guards.ensure_tenant_column", reference)
+    return key
+  end
+
+  --- ensure_tenant_column(table, {column, type, backfill, references, schema, online, batch_size}): the column is there
+  --- and NOT NULL. Rows without a tenant are filled in by the SQL expression `backfill`, or refused. `references` is
+  --- "table.column". `online`: in parts, without a lock over a scan.
   function guards.ensure_tenant_column(...)
     local place, given = read("ensure_tenant_column", "column", ...)
+    if given.online then
+      return require("dmlua.guards.online").ensure_column(step, place, given,
+        given.references and key_of(given.references), send)
+    end
     if given.backfill then
       local expression = require("dmlua.ddl.expression").sql(given.backfill)
       send(blocks.add_column(place))
@@ -112,8 +127,7 @@ function M.new(step)
     end
     send(blocks.ensure_column(place, given.backfill))
     if given.references then
-      local key = {}
-      key.schema, key.table, key.column = target_of("guards.ensure_tenant_column", given.references)
+      local key = key_of(given.references)
       through_door({ { key.table, schema = key.schema }, { place.table, schema = place.schema } },
         blocks.refer_column(place, key))
     end
@@ -124,9 +138,13 @@ function M.new(step)
     send(blocks.assert_column((read("assert_tenant_column", "assert_column", ...))))
   end
 
-  --- ensure_tenant_indexes(table, {columns…}, {unique = {columns…}, schema, column})
+  --- ensure_tenant_indexes(table, {columns…}, {unique = {columns…}, schema, column, online}): `online` builds them
+  --- concurrently, each outside of a transaction.
   function guards.ensure_tenant_indexes(...)
-    local place, given = read("ensure_tenant_indexes", "indexes", ...)
+    local place, given = read("ensure_tenant_indexes", "ensure_indexes", ...)
+    if given.online then
+      return require("dmlua.guards.online").ensure_indexes(step, place, wanted_indexes(place, given), send)
+    end
     send(blocks.ensure_indexes(place, wanted_indexes(place, given)))
   end
 

@@ -125,6 +125,12 @@ local function new_bind(writer, settings, step, file)
     error(failure, 0)
   end
 
+  -- Each row is a statement that psql carries out by itself, outside of a transaction.
+  function bind:run_rows(sql, params) -- luacheck: ignore self
+    writer.close()
+    writer.write(inlined(sql, params) .. "\n\\gexec\n\n")
+  end
+
   function bind:copy(sql, _, _, _, _, data)
     if self.loop then refuse_here "op.copy_from inside tenants.each" end
     if not in_autocommit then writer.open() end

@@ -122,6 +122,11 @@ function M.rows(number)
   return ("(%s || CASE WHEN %s = 1 THEN ' row' ELSE ' rows' END)"):format(number, number)
 end
 
+--- Refuses what is no table.
+function M.sees_table(place)
+  return statement(place)
+end
+
 --- Refuses a role that does not count as the table's owner.
 function M.own(place)
   return fill(own, place, { and_needed = "" })
