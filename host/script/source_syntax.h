@@ -4,7 +4,7 @@
 #include "host/script/source_token.h"
 
 /* Recognizes Lua 5.4 without making anything of it. It errs on one side only: what it takes Lua compiles, and what it
-   does not take (labels, attribs, very deep or wide code, faults) is for Lua to decide. spec/fuzz/source_syntax.c holds
+   does not take (labels, attribs, very deep or wide code, faults) is for Lua to decide. spec/fuzz/header.c holds
    it to that. */
 struct source_syntax {
     struct source_scanner scanner;

@@ -33,17 +33,17 @@ end
 --- `marked`: nil, or the set of revisions to mark as current.
 function M.write(context, ids, line, name, marked)
   local tree, options = context.tree(), context.options
-  local graph, list = tree:graph(), {}
-  for i, id in ipairs(ids) do
-    local it = graph:describe(id)
-    local current = marked and marked[id] or nil
-    if options.json then
-      list[i] = output.encoded(M.object(it, marked and marked[id] or marked and false))
-    else
-      output.line(options.verbose and M.block(tree, it, current) or line(it, current))
-    end
+  local graph = tree:graph()
+  if options.json then
+    output.json_items(name, #ids, function(i)
+      return M.object(graph:describe(ids[i]), marked and (marked[ids[i]] or false))
+    end)
+    return 0
   end
-  if options.json then output.json(output.object(name, list)) end
+  for _, id in ipairs(ids) do
+    local it, current = graph:describe(id), marked and marked[id]
+    output.line(options.verbose and M.block(tree, it, current) or line(it, current))
+  end
   return 0
 end
 

@@ -103,6 +103,13 @@ function M.columns(rows)
   end
 end
 
+--- Writes one JSON document {name: [item(1), …, item(count)]} as the items are made: none waits for the others.
+function M.json_items(name, count, item)
+  engine.write("{" .. encode_string(name) .. ":[")
+  for i = 1, count do engine.write((i > 1 and "," or "") .. encode(item(i))) end
+  engine.write "]}\n"
+end
+
 --- Writes one JSON document, or one of the objects of a stream, on a line of its own.
 function M.json(value)
   engine.write(encode(value) .. "\n")
