@@ -26,7 +26,18 @@ static const char *const texts[READ_COUNT] = {
     [READ_FORMAT] = "SELECT max(format) FROM {s}.dmlua_database",
 };
 
-static void read_rows(struct standing *standing, const PGresult *result)
+/* Alembic's words for a row that is none. */
+static int check_row(const PGresult *result, int row, struct error *error)
+{
+    if (!PQgetisnull(result, row, 0))
+        return 0;
+    error_set(error, ERROR_USAGE,
+              "revision identifier NULL is not a string; ensure database driver settings are correct");
+    error_text(&error->hint, "a row of the version table is NULL, and neither Alembic nor dmlua writes such: delete it");
+    return -1;
+}
+
+static int read_rows(struct standing *standing, const PGresult *result, struct error *error)
 {
     size_t i;
     standing->row_count = (size_t)PQntuples(result);
@@ -34,10 +45,13 @@ static void read_rows(struct standing *standing, const PGresult *result)
     if (standing->rows == NULL)
         abort();
     for (i = 0; i < standing->row_count; i++) {
+        if (check_row(result, (int)i, error) != 0)
+            return -1;
         standing->rows[i] = strdup(PQgetvalue(result, (int)i, 0));
         if (standing->rows[i] == NULL)
             abort();
     }
+    return 0;
 }
 
 static int check_format(const PGresult *result, struct error *error)
@@ -64,10 +78,10 @@ int standing_read(struct ledger *ledger, struct standing *standing, struct error
     if (first < end && ledger_queries(ledger, reads + first, end - first, error) != 0)
         return -1;
     if (reads[READ_ROWS].result != NULL)
-        read_rows(standing, reads[READ_ROWS].result);
+        rc = read_rows(standing, reads[READ_ROWS].result, error);
     if (reads[READ_PARTS].result != NULL)
         parts_read(reads[READ_PARTS].result, &standing->unfinished);
-    if (reads[READ_FORMAT].result != NULL)
+    if (rc == 0 && reads[READ_FORMAT].result != NULL)
         rc = check_format(reads[READ_FORMAT].result, error);
     standing->recorded = reads[READ_RECORDED].result;
     standing->debts = reads[READ_DEBTS].result;

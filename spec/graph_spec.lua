@@ -249,9 +249,23 @@ describe("An identifier", function()
       "Ambiguous upgrade from multiple current revisions")
   end)
 
+  it("below base is too far, and ambiguous where there are several bases", function()
+    local line = tree { { "a1" }, { "a2", "a1" } }
+    assert_names(refusal(downgrade, line, "base-2", "a2"), "Walked too far", "base-2")
+    local two = tree { { "a1" }, { "b1" } }
+    assert_names(refusal(downgrade, two, "base-2", "a1"), "Ambiguous walk", "base-2")
+  end)
+
+  it("that is unknown is quoted whole where Alembic takes no relative one", function()
+    local it = tree { { "a1" }, { "a2", "a1" } }
+    local _, problem = pcall(it.resolve, it, "xyz+1")
+    assert_names(problem, "Can't locate revision identified by 'xyz+1'")
+    assert_names(refusal(upgrade, it, "xyz+1"), "Can't locate revision identified by 'xyz'")
+  end)
+
   it("-N is refused while the database is at several revisions", function()
     local problem = refusal(downgrade, forked(), "-1", "rev_a3", "rev_b2")
-    assert_names(problem, "downgrade -1 from multiple heads is ambiguous")
+    assert_names(problem, "Ambiguous walk", "downgrade -1 from multiple heads is ambiguous")
     assert_hints(problem, "'rev_a3@-1'")
   end)
 

@@ -268,6 +268,19 @@ describe("revision", function()
     assert.equal("aaaa1 (web) (head)\nbbbb1 (head)\n", helper.dmlua("heads", { cwd = folder }).out)
   end)
 
+  it("is never written twice, also by two at once", function()
+    local folder = project()
+    local words = "revision --rev-id n --head b -m "
+    local two = { helper.start(words .. "one", { cwd = folder }), helper.start(words .. "two", { cwd = folder }) }
+    local ends = { two[1].wait(30), two[2].wait(30) }
+    for _, ended in ipairs(ends) do
+      if ended.code ~= 0 then refused(ended, "n") end
+    end
+    local heads = helper.dmlua("heads", { cwd = folder })
+    assert.equal(0, heads.code, heads.err)
+    assert.is_false(ends[1].code == 0 and ends[2].code == 0)
+  end)
+
   it("warns of an identifier that Alembic's column does not hold, with the way out", function()
     local words = { "revision", "-m", "m", "--rev-id", ("n"):rep(33), "--head", "bbbb1" }
     local result = helper.dmlua(words, { cwd = labelled() })

@@ -144,8 +144,21 @@ describe("current", function()
   it("prints the database and a block with -v", function()
     local run = project()
     run "upgrade b1"
-    assert.matches("^Current revision%(s%) for owner@[^\n]*/" .. database.name .. ":\nRev: b1\nParent: a1\n",
-      run("current -v").out)
+    assert.matches("^Current revision%(s%) for postgresql://owner@[^\n]*" .. database.name .. "[^\n]*:\nRev: b1\n"
+      .. "Parent: a1\n", run("current -v").out)
+    local url = helper.url(database.name):gsub("owner@", "owner:opensesame@")
+    local out = run { "current", "-v", "--url", url }.out
+    assert.matches("^Current revision%(s%) for postgresql://owner:%*%*%*@", out)
+    assert.is_nil(out:find("opensesame", 1, true))
+  end)
+
+  it("names a row that is NULL in Alembic's words, and so does every verb that reads it", function()
+    local run = project()
+    helper.execute(database, "CREATE TABLE alembic_version (version_num varchar(32));"
+      .. "ALTER TABLE alembic_version OWNER TO owner; INSERT INTO alembic_version VALUES (NULL)")
+    for _, verb in ipairs { "current", "upgrade head", "stamp head" } do
+      has(run(verb, 2).err, "is not a string; ensure database driver settings are correct")
+    end
   end)
 
   it("with --check-heads is exit 3 unless the database is at the heads", function()

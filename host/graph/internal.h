@@ -179,6 +179,7 @@ struct walk {
     bool too_far;
     long done; /* steps */
 };
+void walk_bases(const struct graph *graph, struct set *set); /* adds those without parents */
 int walk_run(const struct graph *graph, struct walk *walk, struct graph_error *error);
 /* Says how far one could have gone. */
 void walk_hint(const struct graph *graph, const struct walk *walk, struct graph_error *error);

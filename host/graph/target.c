@@ -78,6 +78,21 @@ static int resolve_start(const struct graph *graph, const struct identifier *id,
     return result;
 }
 
+/* Alembic goes down from base to the one base that there is, and is at a loss where there are several. */
+static int fail_too_far(const struct graph *graph, const struct walk *walk, const char *target,
+                        struct graph_error *error)
+{
+    struct set bases;
+    bool several;
+    set_open(&bases, graph);
+    walk_bases(graph, &bases);
+    several = bases.count > 1 && walk->from == NODE_BASE && walk->steps < 0;
+    set_close(&bases);
+    if (several)
+        return graph_fail(error, "Ambiguous walk: there are several bases, and no revision %s", target);
+    return graph_fail(error, "Walked too far: there is no revision %s", target);
+}
+
 static int walk_upgrade(const struct graph *graph, const struct identifier *id, const char *target,
                         const struct set *rows, const struct branch *branch, struct walk *walk,
                         struct graph_error *error)
@@ -95,7 +110,7 @@ static int walk_upgrade(const struct graph *graph, const struct identifier *id, 
     walk_hint(graph, walk, error);
     if (id->symbol == NULL)
         return fail_relative(id, error);
-    return graph_fail(error, "Walked too far: there is no revision %s", target);
+    return fail_too_far(graph, walk, target, error);
 }
 
 static int target_relative(const struct graph *graph, const struct identifier *id, const char *target,
@@ -134,16 +149,36 @@ int target_upgrade(const struct graph *graph, const char *target, const struct s
     return result;
 }
 
+/* Alembic takes no relative identifier where this is asked, and so quotes the whole of what it cannot find. */
+static int check_start(const struct graph *graph, const struct identifier *id, const char *target,
+                       struct graph_error *error)
+{
+    struct graph_error inner = {0};
+    struct set found;
+    int result;
+    set_open(&found, graph);
+    result = resolve_all(graph, id->symbol, target, &found, &inner);
+    set_close(&found);
+    if (result != 0 && strcmp(id->symbol, "head") != 0) {
+        graph_hint(error, "%s", inner.hint);
+        graph_fail(error, "Can't locate revision identified by '%s'", target);
+    }
+    graph_error_clear(&inner);
+    return error->message != NULL ? -1 : 0;
+}
+
 int target_given(const struct graph *graph, const char *target, const char *shown, struct set *targets,
                  struct graph_error *error)
 {
     struct identifier id;
     int result;
     identifier_parse(&id, graph, target);
-    if (id.relative != NULL && id.symbol != NULL)
-        result = target_relative(graph, &id, target, NULL, false, targets, error);
-    else
+    if (id.relative == NULL || id.symbol == NULL)
         result = resolve_all(graph, target, shown, targets, error);
+    else if (check_start(graph, &id, target, error) != 0)
+        result = -1;
+    else
+        result = target_relative(graph, &id, target, NULL, false, targets, error);
     identifier_free(&id);
     return result;
 }
@@ -185,8 +220,8 @@ static int find_row_on(const struct graph *graph, const struct identifier *id, c
     return result;
 }
 
-/* The row that -N goes down from. Alembic warns of several rows and takes whichever comes first; there is no
-   first row in a table, so this refuses. */
+/* The row that -N goes down from. Alembic warns of several rows, in these words, and takes whichever comes first; there
+   is no first row in a table, so this refuses. */
 static int find_row(const struct graph *graph, const struct identifier *id, const struct set *rows,
                     uint32_t *row, struct text *label, struct graph_error *error)
 {
@@ -202,7 +237,7 @@ static int find_row(const struct graph *graph, const struct identifier *id, cons
         return 0;
     graph_hint(error, "say which line goes down, as in '%s@%s', or name the revision to go down to",
                label->at, id->relative);
-    return graph_fail(error, "downgrade %s from multiple heads is ambiguous", id->relative);
+    return graph_fail(error, "Ambiguous walk: downgrade %s from multiple heads is ambiguous", id->relative);
 }
 
 static int downgrade_relative(const struct graph *graph, const struct identifier *id, const char *target,
@@ -228,8 +263,7 @@ static int downgrade_relative(const struct graph *graph, const struct identifier
         result = walk_run(graph, &walk, error);
     if (result == 0 && (walk.too_far || (walk.end == NODE_BASE && walk.steps >= 0))) {
         walk_hint(graph, &walk, error);
-        result = id->symbol == NULL ? fail_relative(id, error)
-                                    : graph_fail(error, "Walked too far: there is no revision %s", target);
+        result = id->symbol == NULL ? fail_relative(id, error) : fail_too_far(graph, &walk, target, error);
     }
     *node = walk.end;
     branch_close(&branch);

@@ -2,7 +2,7 @@
 
 #include "host/graph/internal.h"
 
-static void add_bases(const struct graph *graph, struct set *set)
+void walk_bases(const struct graph *graph, struct set *set)
 {
     uint32_t n;
     for (n = 0; n < graph->count; n++)
@@ -19,7 +19,7 @@ static void add_next(const struct graph *graph, const struct walk *walk, uint32_
         for (LINKS_EACH(links, node, k))
             set_add(next, links->items[k]);
     else if (walk->steps > 0)
-        add_bases(graph, next);
+        walk_bases(graph, next);
     if (walk->steps < 0 || walk->branch == NULL)
         return;
     for (i = 0; i < next->count; i++)

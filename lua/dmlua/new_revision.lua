@@ -242,7 +242,7 @@ function M.write(context, new)
   local text, own_template = text_of(config, new)
   make_folder(path:match "^(.+)/")
   write_file(path, text)
-  if own_template then new_file.check(config, new, shown(path), own_template) end
+  new_file.check(config, new, shown(path), own_template or "the template")
   if not context.options.json then output.line(("Generating %s ...  done"):format(shown(path))) end
   hooks.run(hooks_read, path)
   if context.options.json then

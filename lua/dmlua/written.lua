@@ -1,4 +1,5 @@
--- Whether a new file says what it was to say: a tree's own template may leave a field out, or break.
+-- Whether a new file says what it was to say: a tree's own template may leave a field out, or break; and somebody else
+-- may have written a revision of the same name meanwhile.
 
 local errors = require "dmlua.errors"
 local script = require "dmlua.engine.script"
@@ -23,7 +24,7 @@ local function refuse(new, field, path, template)
 end
 
 local function check(config, new, path, template)
-  local found = script.load(config):find(new.revision)
+  local found = script.load(config, true):find(new.revision)
   if not found then
     errors.raise {
       kind = "usage",

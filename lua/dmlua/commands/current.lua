@@ -98,9 +98,17 @@ local function write_json(context, graph, ids, state)
     "parts", part_objects(state.parts), "debts", debts.objects(state.debts), "changed", changed_objects(state.changed)))
 end
 
+-- As Alembic says it: the URL with its password masked. What is no URL is told by what it led to.
+local function database(context)
+  for _, row in ipairs(context.config():rows()) do
+    if row.key == "url" and row.value and row.value:find("://", 1, true) then return row.value end
+  end
+  return context.session():describe()
+end
+
 local function write_text(context, graph, ids, state)
   local verbose, by_row = context.options.verbose, notes(graph, state)
-  if verbose then output.line(("Current revision(s) for %s:"):format(context.session():describe())) end
+  if verbose then output.line(("Current revision(s) for %s:"):format(database(context))) end
   for _, id in ipairs(ids) do
     local it = graph:describe(id)
     local note = by_row[id] or ""
