@@ -92,6 +92,13 @@ local function run(folder, way, verb, code)
   assert.equal(code, result.code, verb .. "\n" .. result.out .. result.err)
 end
 
+-- The command line of the program that a process has started; nil: there is none.
+local function child_line(pid)
+  local child = (helper.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):match "%d+"
+  local line = child and helper.read(("/proc/%s/cmdline"):format(child))
+  return line and line:find("pg_dump", 1, true) and line or nil
+end
+
 for name, way_of in pairs(ways) do
   describe("a password in " .. name, function()
     local database = helper.database()
@@ -139,6 +146,25 @@ for name, way_of in pairs(ways) do
       holder:exec("SELECT pg_advisory_unlock(4711)")
       local result = process.wait()
       silent(result.out .. result.err, "downgrade")
+      assert.equal(0, result.code, result.err)
+    end)
+
+    it("is not in the command line of the pg_dump that baseline starts", function()
+      run(folder, way, "stamp bad", 0)
+      local holder = helper.connect(database)
+      holder:exec("BEGIN")
+      holder:exec("LOCK TABLE t") -- pg_dump waits for it
+      local process = helper.start(arguments(way, "baseline -m base"), { cwd = folder, env = way.env })
+      local line = helper.eventually(function() return child_line(process.pid) end)
+      helper.eventually(function()
+        return helper.value(database, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pg_dump'"
+          .. " AND wait_event_type = 'Lock'")
+      end)
+      assert.matches("^[^%z]*pg_dump%z.*%-%-dbname%z.*user='" .. way.who.role, line)
+      silent(line, "pg_dump's command line")
+      holder:exec("COMMIT")
+      local result = process.wait()
+      silent(result.out .. result.err, "baseline")
       assert.equal(0, result.code, result.err)
     end)
   end)
