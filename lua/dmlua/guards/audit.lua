@@ -206,7 +206,8 @@ function M.add(guards, step, tools)
   function guards.ensure_audit_trigger(...)
     local given = arguments.read("guards.ensure_audit_trigger", { { "table_name", "name" },
       options = { column = "name", schema = "name" } }, ...)
-    given.schema = given.schema or step.bind.settings.schema -- a trigger must not look for its table by search_path
+    -- A trigger must not look for its table by search_path; with --sql nobody can ask where it would be found.
+    given.schema = given.schema or step.bind.settings.schema or "public"
     local place = tools.place_of(given)
     guards.assert_tenant_column(given.table_name, { column = given.column, schema = given.schema })
     tools.send(M.block(place))
