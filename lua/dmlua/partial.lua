@@ -1,4 +1,5 @@
--- What to type when some tenants have failed: the commands to see it, to retry, to go on.
+-- What to type when some tenants have failed: the commands to see it, to retry, to go on; and what goes on when a run
+-- was interrupted.
 
 local errors = require "dmlua.errors"
 local retyped = require "dmlua.retyped"
@@ -33,8 +34,19 @@ function M.ways(options, verb, target)
   return ways
 end
 
-local function hint_of(failures, options, ways)
-  local function command(words) return "  " .. retyped.command(options, table.unpack(words)) end
+-- A target that counts from where the database is (+2, -1, LABEL@+1) leads elsewhere once a step of the run is
+-- committed: the step that was stopped is named instead.
+local function named(words, failure)
+  local counts = words[2]:find "^[+-]%d+$" or words[2]:find "@[+-]%d+$"
+  if not counts or not failure.revision then return words end
+  local copy = table.move(words, 1, #words, 1, {})
+  copy[2] = retyped.word(failure.revision .. (words[1] == "downgrade" and "-1" or ""))
+  return copy
+end
+
+local function hint_of(failure, options, ways)
+  local failures = failure.failures
+  local function command(words) return "  " .. retyped.command(options, table.unpack(named(words, failure))) end
   local lines = {
     "to see what happened:", command { "log", "-n", tostring(#failures + 1) },
     "to retry once the cause is mended; only the missing tenants are visited:", command(ways.retry),
@@ -46,16 +58,32 @@ local function hint_of(failures, options, ways)
   return table.concat(lines, "\n")
 end
 
---- Calls fn; a failure of tenants in it gets the commands that lead on.
-function M.guarded(options, ways, fn)
-  local function explain(failure)
+local function explained(fn, explain)
+  local ok, result = xpcall(fn, function(failure)
     if not errors.is(failure) then return debug.traceback(failure) end
-    if failure.failures then failure.hint = hint_of(failure.failures, options, ways) end
+    explain(failure)
     return failure
-  end
-  local ok, result = xpcall(fn, explain)
+  end)
   if not ok then error(result, 0) end
   return result
+end
+
+local function explain_interrupt(failure, options, words)
+  if failure.kind ~= "interrupted" then return end
+  failure.hint = "to go on:\n  " .. retyped.command(options, table.unpack(named(words, failure)))
+end
+
+--- Calls fn; when it is interrupted, the words of the command that goes on are told.
+function M.resumable(options, words, fn)
+  return explained(fn, function(failure) explain_interrupt(failure, options, words) end)
+end
+
+--- The same, and a failure of tenants in it gets the commands that lead on.
+function M.guarded(options, ways, fn)
+  return explained(fn, function(failure)
+    if failure.failures then failure.hint = hint_of(failure, options, ways) end
+    explain_interrupt(failure, options, ways.retry)
+  end)
 end
 
 return M

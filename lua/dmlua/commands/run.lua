@@ -6,6 +6,8 @@ local fix_files = require "dmlua.fix_files"
 local moving = require "dmlua.moving"
 local output = require "dmlua.output"
 local params = require "dmlua.params"
+local partial = require "dmlua.partial"
+local retyped = require "dmlua.retyped"
 
 local function later(name)
   return function() errors.usage("%s is not there yet", name) end
@@ -181,6 +183,18 @@ local function load_fix(context)
   return { script = script, header = header, sha256 = sha256, name = name }
 end
 
+-- The words that do what an interrupt has left undone. With --again that would be everything: then they do what was
+-- never done.
+local function resuming(options)
+  local words = { "run", retyped.word(options.script) }
+  if options.all_tenants then words[3] = "--all-tenants" end
+  for _, id in ipairs(options.tenant) do words[#words + 1] = retyped.option("--tenant", id) end
+  if options.dry_run then words[#words + 1] = "--dry-run" end
+  if options.yes then words[#words + 1] = "--yes" end
+  if options.reason then words[#words + 1] = retyped.option("--reason", options.reason) end
+  return words
+end
+
 local function run(context)
   local options = context.options
   check_words(options)
@@ -196,8 +210,10 @@ local function run(context)
   if #list > 0 then
     confirm(context, fix, list)
     if options.dry_run then line "dry run: everything runs here, takes real locks and is rolled back" end
-    id = session:fix_run(fix.script, list,
-      engine_options(options, fix.header, oids, #skipped, show, listener(options, counts, show)))
+    local settings = engine_options(options, fix.header, oids, #skipped, show, listener(options, counts, show))
+    id = partial.resumable(options, resuming(options), function()
+      return session:fix_run(fix.script, list, settings)
+    end)
   end
   report(options, fix, counts, skipped, id)
   return 0
