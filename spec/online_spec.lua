@@ -239,6 +239,74 @@ describe("on a server", function()
     fails(1, "t is there already, and is no index of parents", [[op.create_index_online("t", "parents", { "id" })]])
   end)
 
+  describe("create_index_online on a partitioned table", function()
+    local tables = [[SET ROLE owner; CREATE SCHEMA "Old"; CREATE TABLE "Events" (at date, "Kind" text, n int)
+        PARTITION BY RANGE (at);
+      CREATE TABLE e1 PARTITION OF "Events" FOR VALUES FROM ('2024-01-01') TO ('2024-02-01');
+      CREATE TABLE "Old"."e 2" PARTITION OF "Events" FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')
+        PARTITION BY LIST ("Kind");
+      CREATE TABLE e2_a_partition_with_a_name_that_is_so_long_that_it_must_be_cut PARTITION OF "Old"."e 2"
+        FOR VALUES IN ('a');
+      CREATE TABLE e2b PARTITION OF "Old"."e 2" DEFAULT;
+      INSERT INTO "Events" SELECT '2023-01-01'::date + i, chr(97 + i % 3), i FROM generate_series(0, 390) AS i]]
+
+    local function dump(of)
+      return (helper.run(helper.programs .. "/pg_dump", { "-s", "-t", '"Events"', "-t", "e*", "-t", '"Old".*',
+        of.postgres }).out:gsub("\\u?n?restrict %S+", ""))
+    end
+
+    for what, arguments in pairs {
+      ["of columns"] = [["i", "Events", { "n", "Kind" },
+        { postgresql_include = { "at" }, postgresql_with = { fillfactor = 70 } }]],
+      ["of expressions, for some rows"] = [["by kind", "Events", { sa.text('lower("Kind") DESC'), sa.text("(n + 1)") },
+        { postgresql_where = "n > 3", postgresql_ops = {} }]],
+      ["unique"] = [["u", "Events", { "n", "at", "Kind" }, { unique = true }]],
+    } do
+      it("comes to what op.create_index comes to: " .. what, function()
+        local twin = helper.database()
+        helper.execute(database, tables)
+        helper.execute(twin, tables)
+        succeeds("op.create_index_online(" .. arguments .. ")")
+        folder = helper.project { database = twin }
+        succeeds("op.create_index(" .. arguments .. ")")
+        assert.equal(dump(twin), dump(database))
+        assert.equal("0", value "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+      end)
+    end
+
+    it("takes what is there, makes anew what is invalid, and goes on with what was given up", function()
+      helper.execute(database, tables .. [[; CREATE INDEX "i" ON ONLY "Events" (n); CREATE INDEX mine ON e1 (n);
+        CREATE INDEX spoilt ON e2b (n); CREATE INDEX "e 2_n_idx" ON "Old"."e 2" ("Kind"); RESET ROLE;
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'spoilt'::regclass]])
+      succeeds [[op.create_index_online("i", "Events", { "n" })]]
+      assert.equal("0", value "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+      assert.equal("e 2_n_idx1 e2_a_partition_with_a_name_that_is_so_long_that_it_must_b_n_idx mine spoilt",
+        value [[SELECT string_agg(c.relname, ' ' ORDER BY c.relname COLLATE "C") FROM pg_partition_tree('i') t
+          JOIN pg_class c ON c.oid = t.relid WHERE t.level > 0]])
+    end)
+
+    it("indexes a partition that came while it began", function()
+      helper.execute(database, tables)
+      local connection = helper.connect(database.owner)
+      connection:exec "BEGIN"
+      connection:exec [[CREATE TABLE late PARTITION OF "Events" FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')]]
+      folder = helper.project { database = database, versions = { { revision = "abcd",
+        upgrade = [[op.create_index_online("i", "Events", { "n" })]] } } }
+      local running = helper.start("upgrade head", { cwd = folder })
+      helper.eventually(function() return value "SELECT 1 FROM pg_locks WHERE NOT granted" end)
+      connection:exec "COMMIT"
+      assert.equal(0, running.wait().code)
+      assert.equal("1", value [[SELECT count(*) FROM pg_index WHERE indrelid = 'late'::regclass AND indisvalid]])
+      assert.equal("0", value "SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+    end)
+
+    it("refuses another index of its name, and a unique one that the partitions' key is no part of", function()
+      helper.execute(database, tables .. [[; CREATE INDEX i ON "Events" (at)]])
+      fails(1, "is there already, and is another one", [[op.create_index_online("i", "Events", { "n" })]])
+      fails(1, "0A000", [[op.create_index_online("j", "Events", { "n" }, { unique = true })]])
+    end)
+  end)
+
   it("create_index_online killed while it builds is finished by the next run", function()
     local connection = helper.connect(database.postgres)
     folder = helper.project { database = database, versions = { { revision = "abcd",
@@ -390,6 +458,7 @@ describe("on a server", function()
       fails(1, "is a generated column", [[op.change_type_online("counted", "twice", sa.BigInteger)]])
       fails(1, "must be smallint, integer or bigint", [[op.change_type_online("counted", "id", sa.Numeric)]])
       fails(1, "has no column x", [[op.change_type_online("t", "x", sa.BigInteger)]])
+      fails(1, "with op.add_foreign_key_online", [[op.change_type_online("t", "id", sa.BigInteger)]])
       helper.execute(database, "DROP TABLE alembic_version")
       assert.equal(before, dump(database))
     end)

@@ -10,6 +10,7 @@ local errors = require "dmlua.errors"
 local expression = require "dmlua.ddl.expression"
 local index_ddl = require "dmlua.ddl.index"
 local op_signatures = require "dmlua.signatures"
+local partitioned_index = require "dmlua.online.partitioned_index"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 
@@ -194,21 +195,27 @@ local function with(given, more)
   return setmetatable(more, { __index = given })
 end
 
-function composites.create_index_online(given, parts)
-  local table_name = quote.qualified(given.schema, given.table_name)
-  local create = index_ddl.create_index(with(given, { postgresql_concurrently = true }))[1]
-  local probe = index_ddl.create_index {
-    index_name = given.index_name, schema = "pg_temp", table_name = "dmlua_probe", columns = given.columns,
+-- CREATE INDEX on an empty copy of the table, where the server says how its definition reads.
+local function index_probe(given, name)
+  return index_ddl.create_index {
+    index_name = name, schema = "pg_temp", table_name = "dmlua_probe", columns = given.columns,
     unique = given.unique, postgresql_using = given.postgresql_using, postgresql_ops = given.postgresql_ops,
     postgresql_include = given.postgresql_include, postgresql_where = given.postgresql_where,
     postgresql_with = given.postgresql_with, postgresql_nulls_not_distinct = given.postgresql_nulls_not_distinct,
   }[1]
-  parts.send(blocks.look_for_index(table_name, given.index_name, create, probe))
+end
+
+function composites.create_index_online(given, parts)
+  local table_name = quote.qualified(given.schema, given.table_name)
+  local create = index_ddl.create_index(with(given, { postgresql_concurrently = true }))[1]
+  parts.send(blocks.look_for_index(table_name, given.index_name, create, index_probe(given, given.index_name)))
   local state = parts.query("SELECT current_setting('dmlua.index') AS state")[1].state
   if state == "invalid" then
     parts.alone { "DROP INDEX CONCURRENTLY " .. quote.qualified(given.schema, given.index_name), create }
   elseif state == "missing" then
     parts.alone { create }
+  elseif state == "partitioned" then
+    partitioned_index.create(given, parts, table_name, index_probe(given))
   end
 end
 

@@ -28,6 +28,16 @@ M.cases = {
   { name = "create_index_online, over an invalid index", tables = with_an_index, points = 6,
     call = [[op.create_index_online("t_a", "t", { "a" }, { unique = true })]],
     spoil = "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_a'::regclass" },
+  { name = "create_index_online, of a table with partitions", points = 12,
+    call = [[op.create_index_online("t_a", "t", { "a" })]],
+    tables = {
+      "DROP TABLE IF EXISTS t, parents",
+      "CREATE TABLE t (id int, a int) PARTITION BY RANGE (id)",
+      "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (3)",
+      "CREATE TABLE t2 PARTITION OF t DEFAULT PARTITION BY LIST (a)",
+      "CREATE TABLE t3 PARTITION OF t2 DEFAULT",
+      "INSERT INTO t SELECT i, i FROM generate_series(1, 5) AS i",
+    } },
   { name = "change_type_online, of a key with a sequence, indexes and constraints", points = 40,
     call = [[op.change_type_online("t", "id", sa.BigInteger, { batch_size = 3 })]],
     tables = {

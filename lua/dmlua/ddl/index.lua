@@ -16,7 +16,8 @@ local function key_parts(record)
   return table.concat(parts, ", ")
 end
 
---- CREATE INDEX, its clauses in the order of PostgreSQL's grammar.
+--- CREATE INDEX, its clauses in the order of PostgreSQL's grammar. Without a name the server makes one; `only`: not on
+--- the table's partitions.
 function M.create_index(record)
   local parts = { "CREATE" }
   local function add(condition, text) if condition then parts[#parts + 1] = text end end
@@ -24,7 +25,8 @@ function M.create_index(record)
   add(true, "INDEX")
   add(record.postgresql_concurrently, "CONCURRENTLY")
   add(record.if_not_exists, "IF NOT EXISTS")
-  add(true, quote.ident(record.index_name) .. " ON " .. quote.qualified(record.schema, record.table_name))
+  add(record.index_name, record.index_name and quote.ident(record.index_name))
+  add(true, (record.only and "ON ONLY " or "ON ") .. quote.qualified(record.schema, record.table_name))
   add(record.postgresql_using, "USING " .. tostring(record.postgresql_using):lower())
   add(true, "(" .. key_parts(record) .. ")")
   if record.postgresql_include then add(true, "INCLUDE (" .. quote.idents(record.postgresql_include) .. ")") end

@@ -64,6 +64,7 @@ local index_probe = [[
 DECLARE
   target regclass := {table}::regclass;
   found oid;
+  partitioned bool := (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = target);
   state text := 'missing';
   existing text;
   wanted text;
@@ -82,7 +83,7 @@ BEGIN
     SELECT CASE WHEN indisvalid AND indisready THEN 'sound' ELSE 'invalid' END INTO state
     FROM pg_catalog.pg_index WHERE indexrelid = found;
   END IF;
-  IF state = 'sound' THEN
+  IF state = 'sound' OR found IS NOT NULL AND partitioned THEN
     existing := pg_get_indexdef(found);
     BEGIN
       EXECUTE format('CREATE TEMPORARY TABLE dmlua_probe (LIKE %s)', target);
@@ -101,12 +102,16 @@ BEGIN
         HINT = 'Drop or rename it first.';
     END IF;
   END IF;
+  IF partitioned AND state <> 'sound' THEN
+    state := 'partitioned';
+  END IF;
   PERFORM set_config('dmlua.index', state, true);
 END
 ]]
 
 --- Leaves in the setting dmlua.index what there is of the index: `missing`, `invalid`, or `sound` when it is as wanted;
---- raises when it is another one. `create` makes it, `probe` makes it on pg_temp.dmlua_probe.
+--- `partitioned` where it is not, and the table has partitions; raises when it is another one. `create` makes it,
+--- `probe` makes it on pg_temp.dmlua_probe.
 function M.look_for_index(table_name, name, create, probe)
   return block.statement(index_probe, { table = quote.literal(table_name), name = quote.literal(name),
     create = quote.literal(create), probe = quote.literal(probe) })

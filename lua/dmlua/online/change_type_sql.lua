@@ -58,7 +58,8 @@ BEGIN
   IF relation.relkind <> 'r' OR relation.relispartition
      OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE target IN (inhrelid, inhparent)) THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-      MESSAGE = format('%s is no plain table: partitions and inheritance cannot be changed online', target);
+      MESSAGE = format('%s is no plain table: partitions and inheritance cannot be changed online', target),
+      HINT = 'op.alter_column does it, at the top of the tree, under an ACCESS EXCLUSIVE lock on all of it.';
   END IF;
   IF attribute.attgenerated <> '' THEN
     RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
@@ -70,7 +71,7 @@ BEGIN
   IF blocking IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
       MESSAGE = format('%s.%s cannot be changed online: on it depend %s', target, {column}, blocking),
-      HINT = 'Drop them before, and make them again behind it.';
+      HINT = 'Drop them before, and make them again behind it: foreign keys with op.add_foreign_key_online.';
   END IF;
 
   SELECT string_agg(r.oid::regclass::text, ', ') INTO blocking FROM ({dependents}) AS d
