@@ -75,6 +75,25 @@ describe("the guards of tables", function()
         value "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'")
     end)
 
+    it("confines constraints of the table, and refers to tables for everybody and to the tenants plainly", function()
+      owner:exec "CREATE TABLE countries (code char(2) PRIMARY KEY)"
+      owner:exec "CREATE TABLE tenants (id text PRIMARY KEY)"
+      owner:exec "INSERT INTO tenants VALUES ('a'), ('b')"
+      run(customers .. [[
+      guards.create_tenant_aware_table("orders", sa.Column("id", sa.Integer, { primary_key = true }),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenants.id"), { nullable = false }),
+        sa.Column("number", sa.Text), sa.Column("customer_id", sa.Integer),
+        sa.Column("country", sa.CHAR(2), sa.ForeignKey("countries.code")),
+        sa.UniqueConstraint("number", { name = "once" }), sa.UniqueConstraint("tenant_id", "country"),
+        sa.ForeignKeyConstraint({ "customer_id" }, { "customers.id" }, { name = "k", ondelete = "SET NULL" }))]])
+      local definitions = {}
+      for i, row in ipairs(owner:exec([[SELECT pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE conrelid = 'orders'::regclass ORDER BY 1]]).rows) do definitions[i] = row[1] end
+      assert.same({ "FOREIGN KEY (country) REFERENCES countries(code)", "FOREIGN KEY (tenant_id) REFERENCES tenants(id)",
+        "FOREIGN KEY (tenant_id, customer_id) REFERENCES customers(tenant_id, id) ON DELETE SET NULL (customer_id)",
+        "PRIMARY KEY (id)", "UNIQUE (tenant_id, country)", "UNIQUE (tenant_id, number)" }, definitions)
+    end)
+
     it("leaves a tenant column where the author has put it, of the author's type", function()
       run [[guards.create_tenant_aware_table("t", sa.Column("id", sa.Integer), sa.Column("tenant_id", sa.UUID()))]]
       assert.equal("uuid", value [[SELECT format_type(atttypid, atttypmod) FROM pg_attribute

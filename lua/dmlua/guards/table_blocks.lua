@@ -15,6 +15,7 @@ local refer = [[
   BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute
                    WHERE attrelid = referent AND attname = {column} AND NOT attisdropped) THEN
+{plain}
       RAISE EXCEPTION USING ERRCODE = 'ZD008',
         MESSAGE = CASE WHEN referent IS NULL THEN format('TenantIsolationError: there is no table %s', {referent})
           ELSE format('TenantIsolationError: %s has no column %s, so that no key can stay inside a tenant', referent,
@@ -84,14 +85,24 @@ local old_server = [[
 
 local letters = { ["NO ACTION"] = "a", RESTRICT = "r", CASCADE = "c", ["SET NULL"] = "n", ["SET DEFAULT"] = "d" }
 
+-- To a table for everybody the key is a plain one.
+local plain = [[
+      IF referent IS NOT NULL THEN
+{own}
+        EXECUTE {plain_alter};
+        RAISE NOTICE USING MESSAGE = format('dmlua: %s: foreign key to %s added', target, {plain_referred});
+        RETURN;
+      END IF;
+]]
+
 local function with_tenant(place, columns)
   return { place.column, table.unpack(columns) }
 end
 
-local function actions_sql(key)
+local function actions_sql(key, plainly)
   local parts, sets = {}, key.ondelete == "SET NULL" or key.ondelete == "SET DEFAULT"
   if key.ondelete then
-    parts[1] = " ON DELETE " .. key.ondelete .. (sets and " (" .. quote.idents(key.local_cols) .. ")" or "")
+    parts[1] = " ON DELETE " .. key.ondelete .. (sets and not plainly and " (" .. quote.idents(key.local_cols) .. ")" or "")
   end
   if key.onupdate then parts[#parts + 1] = " ON UPDATE " .. key.onupdate end
   if key.deferrable ~= nil then parts[#parts + 1] = key.deferrable and " DEFERRABLE" or " NOT DEFERRABLE" end
@@ -108,15 +119,20 @@ function M.refer(place, key)
   local actions, sets = actions_sql(key)
   local pairs_of = {}
   for i, name in ipairs(here) do pairs_of[name] = there[i] end
-  local alter = ("ALTER TABLE %s ADD %sFOREIGN KEY (%s) REFERENCES %s%s"):format(
-    quote.qualified(place.schema, place.table), key.name and "CONSTRAINT " .. quote.ident(key.name) .. " " or "",
-    quote.idents(here), referred, actions)
+  local function add(columns, target, with_actions)
+    return ("ALTER TABLE %s ADD %sFOREIGN KEY (%s) REFERENCES %s%s"):format(
+      quote.qualified(place.schema, place.table), key.name and "CONSTRAINT " .. quote.ident(key.name) .. " " or "",
+      quote.idents(columns), target, with_actions)
+  end
+  local plainly = ("%s (%s)"):format(referent, quote.idents(key.remote_cols))
   return blocks.statement(place, blocks.fill(refer, place, {
+    plain = key.may_be_plain and blocks.fill(plain, place, { own = blocks.own(place),
+      plain_alter = quote.literal(add(key.local_cols, plainly, (actions_sql(key, true)))), plain_referred = quote.literal(plainly) }) or "",
     referent = quote.literal(referent), referred = quote.literal(referred), remote = quote.literals(there),
     unique = quote.literal(("CREATE UNIQUE INDEX ON %s"):format(referred)),
     pairs = quote.literal(json.encode(pairs_of)),
     actions = quote.literal(letters[key.ondelete or "NO ACTION"] .. letters[key.onupdate or "NO ACTION"]),
-    own = blocks.own(place), alter = quote.literal(alter),
+    own = blocks.own(place), alter = quote.literal(add(here, referred, actions)),
     old_server = sets and blocks.fill(old_server, place, { action = key.ondelete }) or "",
   }))
 end

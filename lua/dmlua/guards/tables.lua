@@ -46,13 +46,22 @@ local function has_column(elements, name)
   return false
 end
 
+local function contains(list, name)
+  for _, entry in ipairs(list) do
+    if entry == name then return true end
+  end
+  return false
+end
+
 -- Indexes and keys that a column of a tenant's table asks for: they begin with the tenant column.
 local function wishes_of(columns)
   local plain, unique, keys = {}, {}, {}
   for _, column in ipairs(columns) do
     if column.unique then unique[#unique + 1] = column.name end
     if column.index and not column.unique then plain[#plain + 1] = column.name end
-    for _, key in ipairs(column.foreign_keys or {}) do keys[#keys + 1] = { column = column.name, key = key } end
+    for _, key in ipairs(column.foreign_keys or {}) do
+      keys[#keys + 1] = { here = { column.name }, there = { key.remote }, key = key }
+    end
   end
   return plain, unique, keys
 end
@@ -61,42 +70,63 @@ end
 function M.add(guards, step, tools)
   local settings = step.bind.settings
 
+  local function refer(given)
+    tools.through_door({ { given.referent_table, schema = given.referent_schema },
+      { given.table_name, schema = given.schema } }, table_blocks.refer(tools.place_of(given), given))
+  end
+
   --- ensure_tenant_foreign_key(table, referent_table, local_cols, remote_cols, {name, ondelete, …}): the foreign key
   --- (tenant, local_cols…) to (tenant, remote_cols…) is there and valid, with the unique index that it needs.
   function guards.ensure_tenant_foreign_key(...)
     local name = "guards.ensure_tenant_foreign_key"
     local given = arguments.read(name, signatures.foreign_key, ...)
     check_columns(name, given)
-    local place = tools.place_of(given)
-    tools.through_door({ { given.referent_table, schema = given.referent_schema },
-      { given.table_name, schema = given.schema } }, table_blocks.refer(place, given))
+    refer(given)
   end
 
   local function ensure_keys(table_name, schema, column, keys)
     for _, wish in ipairs(keys) do
       local key = wish.key
-      guards.ensure_tenant_foreign_key(table_name, key.referent, { wish.column }, { key.remote }, {
-        schema = schema, column = column, referent_schema = key.referent_schema, name = key.name,
-        ondelete = key.ondelete, onupdate = key.onupdate, deferrable = key.deferrable, initially = key.initially })
+      local given = { table_name = table_name, schema = schema, column = column, referent_table = key.referent,
+        referent_schema = key.referent_schema, local_cols = wish.here, remote_cols = wish.there, name = key.name,
+        ondelete = key.ondelete, onupdate = key.onupdate, deferrable = key.deferrable, initially = key.initially,
+        may_be_plain = true }
+      refer(given)
     end
   end
 
-  -- The elements of create_table in their order, the tenant column behind the first unless it is there, columns bare.
+  -- An element of create_table as it is in a tenant's table, or nil where it becomes a wish.
+  local function confined(element, column, columns, keys)
+    local kind = record.kind(element)
+    if kind == "column" and element.name ~= column then
+      columns[#columns + 1] = element
+      return bare(element)
+    elseif kind == "unique" and not contains(element.columns, column) then
+      local copy = record.copy(element)
+      copy.columns = { column, table.unpack(element.columns) }
+      return copy
+    elseif kind == "foreign_key" and not contains(element.local_cols, column) then
+      keys[#keys + 1] = { here = element.local_cols, there = element.remote_cols, key = element }
+      return nil
+    end
+    return element
+  end
+
+  -- The elements of create_table in their order, the tenant column behind the first unless it is there, columns bare;
+  -- the columns, and the foreign keys of several.
   local function completed(elements, options)
-    local column, list, columns = options.column or settings.tenant_column, {}, {}
+    local column, list, columns, keys = options.column or settings.tenant_column, {}, {}, {}
     local missing = not has_column(elements, column)
     for _, element in ipairs(elements) do
-      local is_column = record.kind(element) == "column"
-      if is_column then columns[#columns + 1] = element end
-      list[#list + 1] = is_column and bare(element) or element
-      if missing and is_column then
+      list[#list + 1] = confined(element, column, columns, keys)
+      if missing and record.kind(element) == "column" then
         local sql = options.type and options.type.sql or settings.tenant_type or tools.default_type
         list[#list + 1] = record.new { kind = "column", name = column, nullable = false, foreign_keys = {}, checks = {},
           type = record.new { kind = "type", sql = sql } }
         missing = false
       end
     end
-    return list, columns
+    return list, columns, keys
   end
 
   --- create_tenant_aware_table(table, elements…, {column, type, options of op.create_table}): op.create_table with the
@@ -107,7 +137,7 @@ function M.add(guards, step, tools)
     local given = arguments.read(name, { create[1], list = create.list,
       options = with({ column = "name", type = "type" }, create.options) }, ...)
     if given.tenant then arguments.fail(name, "is for tables of tenants: it takes no option 'tenant'") end
-    local elements, columns = completed(given, given)
+    local elements, columns, more = completed(given, given)
     local options = {}
     for key in pairs(create.options) do options[key] = given[key] end
     elements[#elements + 1] = options
@@ -117,7 +147,7 @@ function M.add(guards, step, tools)
     guards.ensure_tenant_column(given.table_name, with({ type = given.type }, place))
     guards.ensure_tenant_indexes(given.table_name, plain, with({ unique = unique }, place))
     guards.ensure_tenant_isolation(given.table_name, place)
-    ensure_keys(given.table_name, given.schema, given.column, keys)
+    ensure_keys(given.table_name, given.schema, given.column, table.move(more, 1, #more, #keys + 1, keys))
   end
 
   --- add_tenant_aware_column(table, column, {schema, column}): op.add_column to an isolated table; what the column asks
