@@ -89,7 +89,8 @@ describe("the guards of tables", function()
       local definitions = {}
       for i, row in ipairs(owner:exec([[SELECT pg_get_constraintdef(oid) FROM pg_constraint
         WHERE conrelid = 'orders'::regclass ORDER BY 1]]).rows) do definitions[i] = row[1] end
-      assert.same({ "FOREIGN KEY (country) REFERENCES countries(code)", "FOREIGN KEY (tenant_id) REFERENCES tenants(id)",
+      assert.same({ "FOREIGN KEY (country) REFERENCES countries(code)",
+        "FOREIGN KEY (tenant_id) REFERENCES tenants(id)",
         "FOREIGN KEY (tenant_id, customer_id) REFERENCES customers(tenant_id, id) ON DELETE SET NULL (customer_id)",
         "PRIMARY KEY (id)", "UNIQUE (tenant_id, country)", "UNIQUE (tenant_id, number)" }, definitions)
     end)

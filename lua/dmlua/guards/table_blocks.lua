@@ -102,7 +102,8 @@ end
 local function actions_sql(key, plainly)
   local parts, sets = {}, key.ondelete == "SET NULL" or key.ondelete == "SET DEFAULT"
   if key.ondelete then
-    parts[1] = " ON DELETE " .. key.ondelete .. (sets and not plainly and " (" .. quote.idents(key.local_cols) .. ")" or "")
+    local columns = sets and not plainly and " (" .. quote.idents(key.local_cols) .. ")" or ""
+    parts[1] = " ON DELETE " .. key.ondelete .. columns
   end
   if key.onupdate then parts[#parts + 1] = " ON UPDATE " .. key.onupdate end
   if key.deferrable ~= nil then parts[#parts + 1] = key.deferrable and " DEFERRABLE" or " NOT DEFERRABLE" end
@@ -127,7 +128,8 @@ function M.refer(place, key)
   local plainly = ("%s (%s)"):format(referent, quote.idents(key.remote_cols))
   return blocks.statement(place, blocks.fill(refer, place, {
     plain = key.may_be_plain and blocks.fill(plain, place, { own = blocks.own(place),
-      plain_alter = quote.literal(add(key.local_cols, plainly, (actions_sql(key, true)))), plain_referred = quote.literal(plainly) }) or "",
+      plain_alter = quote.literal(add(key.local_cols, plainly, (actions_sql(key, true)))),
+      plain_referred = quote.literal(plainly) }) or "",
     referent = quote.literal(referent), referred = quote.literal(referred), remote = quote.literals(there),
     unique = quote.literal(("CREATE UNIQUE INDEX ON %s"):format(referred)),
     pairs = quote.literal(json.encode(pairs_of)),
