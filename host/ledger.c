@@ -115,13 +115,24 @@ static char *expand(const struct ledger *ledger, const char *text)
     return out;
 }
 
+static const char *statement_text(struct ledger *ledger, enum ledger_statement statement)
+{
+    if (ledger->sql[statement] == NULL)
+        ledger->sql[statement] = expand(ledger, ledger_texts[statement].text);
+    return ledger->sql[statement];
+}
+
+bool ledger_prepare(struct ledger *ledger, enum ledger_statement statement)
+{
+    struct db_statement out = {.host = &ledger_texts[statement].host, .sql = statement_text(ledger, statement)};
+    return db_prepare(ledger->db, &out);
+}
+
 void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
                         const struct origin *origin, PGresult **into)
 {
     struct db_statement out = {.host = &ledger_texts[statement].host, .count = count, .values = values};
-    if (ledger->sql[statement] == NULL)
-        ledger->sql[statement] = expand(ledger, ledger_texts[statement].text);
-    out.sql = ledger->sql[statement];
+    out.sql = statement_text(ledger, statement);
     if (origin != NULL)
         out.origin = *origin;
     else

@@ -40,7 +40,9 @@ enum ledger_statement {
     LEDGER_PROGRESS_DROP,  /* what, direction */
     LEDGER_TENANT_ENTER,   /* tenant setting, id, role */
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
-    LEDGER_LOOP_ALIVE,     /* what, direction, part, run */
+    LEDGER_LOOP_ENTER,     /* what, direction, part, run, tenant, state, cursor, tenant setting, role */
+    LEDGER_LOOP_LEAVE,     /* tenant setting, id, user expected */
+    LEDGER_LOOP_CURSOR,    /* what, direction, part, run, tenant, state, cursor */
     LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
     LEDGER_DEBT_TAKE,      /* what, direction, part, run */
     LEDGER_DEBT_DROP,      /* what, direction, part, tenant */
@@ -52,6 +54,8 @@ enum ledger_statement {
     LEDGER_WATCH,          /* host/watch_sql.h */
     LEDGER_WATCH_MILDLY,   /* the same; answers with the sentence, or NULL */
     LEDGER_RESET,
+    LEDGER_RESET_USER,
+    LEDGER_RESET_ROLE,
     LEDGER_GUARD,
     LEDGER_GUARD_13,
     LEDGER_COUNT
@@ -94,6 +98,8 @@ void ledger_send(struct ledger *ledger, enum ledger_statement statement, int cou
 /* The same, and the result will be put into *into, owned by the caller, when it is taken; null until then. */
 void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, int count, const char *const *values,
                         const struct origin *origin, PGresult **into);
+/* Prepares one of them on the connection, unless it is; says whether something was sent. */
+bool ledger_prepare(struct ledger *ledger, enum ledger_statement statement);
 /* A statement of the host's that is not worth preparing; `{s}` and `{v}` as in a ledger_read, `into` as above or null. */
 void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into);
 /* Sends the session's own settings: no idle time-out, row security off. */

@@ -12,6 +12,12 @@
     "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
     " FROM pg_catalog.pg_stat_xact_user_tables WHERE relname NOT LIKE '%\\_audit')"
 #define THE_STEP "version_table = {t} AND what = $1 AND direction = $2"
+/* Setting, id, user. */
+#define TENANT_SENTENCE                                                                                                     \
+    "CASE WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"                                      \
+    " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"                            \
+    " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"                      \
+    " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off' END"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
 #define WATCH_HINT                                                                                                           \
     "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
@@ -22,10 +28,10 @@
    `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
    Functions are named with their schema, since a script may have changed search_path. */
 const struct ledger_text ledger_texts[LEDGER_COUNT] = {
-    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
+    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN, .plain = true}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
-    [LEDGER_COMMIT] = {{.slot = LEDGER_COMMIT, .tag = "COMMIT"}, "COMMIT"},
-    [LEDGER_ROLLBACK] = {{.slot = LEDGER_ROLLBACK}, "ROLLBACK"},
+    [LEDGER_COMMIT] = {{.slot = LEDGER_COMMIT, .tag = "COMMIT", .plain = true}, "COMMIT"},
+    [LEDGER_ROLLBACK] = {{.slot = LEDGER_ROLLBACK, .plain = true}, "ROLLBACK"},
     [LEDGER_LOCK] = {{.slot = LEDGER_LOCK}, "LOCK TABLE {v} IN EXCLUSIVE MODE"},
     [LEDGER_SETTINGS] = {{.slot = LEDGER_SETTINGS},
                          "SELECT pg_catalog.set_config('row_security', 'off', true),"
@@ -104,20 +110,40 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
         {{LEDGER_TENANT_LEAVE, ERROR_REFUSED,
           "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role",
           "leave both to tenants.each", NULL},
-         "SELECT " RAISE("CASE"
-         " WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"
-         " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"
-         " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"
-         " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off'"
-         " END") ", pg_catalog.set_config('role', $4, true),"
+         "SELECT " RAISE(TENANT_SENTENCE) ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
-    /* FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this transaction first. */
-    [LEDGER_LOOP_ALIVE] =
-        {{LEDGER_LOOP_ALIVE, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
-         "SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+    /* Claims the tenant and enters it. FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this
+       transaction first. A tenant that another transaction has claimed is waited for; what it then is fails as a date
+       (22007), to be told from the other sentence. The role comes last: it may not do what stands before it. */
+    [LEDGER_LOOP_ENTER] =
+        {{LEDGER_LOOP_ENTER, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
+         "WITH claimed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
+         " tenant, state) VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET state = EXCLUDED.state,"
+         " run_id = EXCLUDED.run_id, changed = pg_catalog.now()"
+         " WHERE p.state <> 'done' AND p.cursor IS NOT DISTINCT FROM $7 RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
          " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''"
          " AND state IN ('running', 'owed') FOR KEY SHARE)"
-         " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END") ""},
+         " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END")
+         ", CAST(CASE WHEN NOT EXISTS (SELECT FROM claimed) THEN 'another run has been with ' || $5 ELSE '2000-01-01' END"
+         " AS date), pg_catalog.set_config($8, $5, true), pg_catalog.set_config('row_security', 'on', true),"
+         " pg_catalog.set_config('role', $9, true)"},
+    /* Role and context stay as they are: the transaction is over next, and constraints that wait for its COMMIT are
+       checked as the tenant's. */
+    [LEDGER_LOOP_LEAVE] =
+        {{LEDGER_LOOP_LEAVE, ERROR_REFUSED,
+          "TenantIsolationError: the callback of tenants.each has changed the tenant context or the role",
+          "leave both to tenants.each", NULL},
+         "SELECT " RAISE(TENANT_SENTENCE)},
+    /* Behind LEDGER_TENANT_LEAVE: how far a tenant in batches is. */
+    [LEDGER_LOOP_CURSOR] =
+        {{LEDGER_LOOP_CURSOR, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
+         "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
+         " tenant, state) VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, $6)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET state = EXCLUDED.state,"
+         " cursor = $7, changed = pg_catalog.now() WHERE p.run_id = EXCLUDED.run_id RETURNING 1)"
+         " SELECT " RAISE("CASE WHEN NOT EXISTS (SELECT FROM changed) THEN 'another run has been with ' || $5 END")},
     [LEDGER_LOOP_TENANT] =
         {{LEDGER_LOOP_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
@@ -177,16 +203,19 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
                        NULL},
                       WATCH_TABLES " SELECT " RAISE(WATCH_SENTENCE)},
     [LEDGER_WATCH_MILDLY] = {{.slot = LEDGER_WATCH_MILDLY}, WATCH_TABLES " SELECT " WATCH_SENTENCE},
-    [LEDGER_RESET] = {{.slot = LEDGER_RESET}, "RESET ALL"},
+    [LEDGER_RESET] = {{.slot = LEDGER_RESET, .plain = true}, "RESET ALL"},
+    /* Neither is among them. The session's user first: setting it takes the role back, too. */
+    [LEDGER_RESET_USER] = {{.slot = LEDGER_RESET_USER, .plain = true}, "RESET SESSION AUTHORIZATION"},
+    [LEDGER_RESET_ROLE] = {{.slot = LEDGER_RESET_ROLE, .plain = true}, "RESET ROLE"},
     /* A long run must not be ended for idling, and must end soon when its client has died. The first two
        came with PostgreSQL 14. */
-    [LEDGER_GUARD] = {{.slot = LEDGER_GUARD},
+    [LEDGER_GUARD] = {{.slot = LEDGER_GUARD, .plain = true},
                       "SELECT pg_catalog.set_config('idle_session_timeout', '0', false),"
                       " pg_catalog.set_config('client_connection_check_interval', '1000', false),"
                       " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
                       " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
                       " pg_catalog.set_config('row_security', 'off', false)"},
-    [LEDGER_GUARD_13] = {{.slot = LEDGER_GUARD_13},
+    [LEDGER_GUARD_13] = {{.slot = LEDGER_GUARD_13, .plain = true},
                          "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false),"
                          " pg_catalog.set_config('tcp_keepalives_idle', '60', false),"
                          " pg_catalog.set_config('row_security', 'off', false)"},

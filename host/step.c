@@ -8,7 +8,9 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/fix.h"
+#include "host/loop/lane.h"
 #include "host/loop/roll.h"
+#include "host/loop/settings.h"
 #include "host/loop/show.h"
 #include "host/step_failure.h"
 #include "host/step_parts.h"
@@ -32,31 +34,60 @@ PGresult *step_kept_answer(struct step *step, struct error *error)
     return result;
 }
 
-/* Does it change the session for the parts that follow? */
-static bool is_setting(const char *sql)
-{
-    static const char blanks[] = " \t\r\n";
-    const char *second;
-    if (!says(sql, "SET") && !says(sql, "RESET"))
-        return false;
-    sql += strspn(sql, blanks);
-    second = sql + strcspn(sql, blanks);
-    return !says(second, "LOCAL") && !says(second, "CONSTRAINTS");
-}
-
 /* The settings that a finished part made were its session's: they are made anew for the parts that are left. */
 static int set_again(struct step *step, const struct db_statement *statement, struct error *error)
 {
     step->run->dirty = true;
+    setting_keep(&step->settings, statement);
     db_send(step->run->ledger->db, statement);
     db_sync(step->run->ledger->db);
     return db_await(step->run->ledger->db, error);
 }
 
+struct db *step_db(const struct step *step)
+{
+    return step->visit != NULL ? step->visit->lane->ledger->db : step->run->ledger->db;
+}
+
+/* What the author's own SQL may leave in the session. */
+static void note_raw(struct step *step, const struct db_statement *statement)
+{
+    step->run->dirty = true;
+    if (says(statement->sql, "DEALLOCATE"))
+        db_forget_prepared(step_db(step));
+    if (step->visit != NULL)
+        step->visit->sets = step->visit->sets || setting_is_possible(statement->sql);
+    else if (step->tenant == NULL)
+        setting_keep(&step->settings, statement);
+}
+
+/* What has failed already of what was sent before. In a visit only what is the tenant's own, and nothing is waited
+   for. */
+static int find_failure(struct step *step, struct error *error)
+{
+    struct db *db = step_db(step);
+    if (!db_failed(db))
+        return 0;
+    if (step->visit == NULL || step->visit->scope.failure.kind == ERROR_NONE)
+        return db_await(db, error);
+    error_copy(error, &step->visit->scope.failure);
+    return -1;
+}
+
+static void send(struct step *step, const struct db_statement *statement, PGresult **into)
+{
+    if (into != NULL)
+        db_send_wanted(step_db(step), statement, into);
+    else
+        db_send(step_db(step), statement);
+    watch_note(step, statement);
+    if (statement->origin.raw)
+        note_raw(step, statement);
+}
+
 int step_send(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
               struct error *error)
 {
-    struct db *db = step->run->ledger->db;
     if (step->fix != NULL && fix_check_statement(statement, error) != 0)
         return -1;
     if (alone != NULL && step->alone)
@@ -65,21 +96,20 @@ int step_send(struct step *step, const struct db_statement *statement, const str
         return -1;
     if (!step->looping)
         recorder_statement(&step->recorder, statement);
-    if (step->kept != NULL) {
-        if (statement->origin.raw && is_setting(statement->sql) && set_again(step, statement, error) != 0)
+    if (step->kept == NULL) {
+        send(step, statement, NULL);
+        if (find_failure(step, error) != 0)
             return -1;
-    } else {
-        db_send(db, statement);
-        watch_note(step, statement);
-        if (statement->origin.raw) {
-            step->run->dirty = true;
-            if (says(statement->sql, "DEALLOCATE"))
-                db_forget_prepared(db);
-        }
-        if (db_failed(db))
-            return db_await(db, error);
+    } else if (statement->origin.raw && setting_is(statement->sql) && set_again(step, statement, error) != 0) {
+        return -1;
     }
     return step->alone ? step_close_part(step, error) : 0;
+}
+
+int step_ask(struct step *step, const struct db_statement *statement, struct error *error)
+{
+    send(step, statement, &step->visit->answer);
+    return find_failure(step, error);
 }
 
 PGresult *step_query(struct step *step, const struct db_statement *statement, struct error *error)
@@ -95,9 +125,10 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
     if (step->kept != NULL) {
         result = step_kept_answer(step, error);
     } else {
-        step->run->dirty = step->run->dirty || statement->origin.raw;
+        result = db_query(step_db(step), statement, error);
         watch_note(step, statement);
-        result = db_query(step->run->ledger->db, statement, error);
+        if (statement->origin.raw)
+            note_raw(step, statement);
         if (result != NULL && !step->looping)
             recorder_answer(&step->recorder, result);
     }
@@ -131,7 +162,7 @@ int step_copy(struct step *step, const struct db_statement *statement, const cha
 /* Waits until all that was sent has been answered; the transaction stays open. */
 int step_await(struct step *step, struct error *error)
 {
-    return db_await(step->run->ledger->db, error);
+    return db_await(step_db(step), error);
 }
 
 double step_elapsed(const struct step *step)
@@ -245,7 +276,8 @@ void step_free(struct step *step)
     free(step->notes);
     tenant_forget(step);
     roll_forget(step);
-    PQclear(step->watched);
+    PQclear(step->watched.result);
+    settings_free(step->settings);
     free(step);
 }
 

@@ -8,10 +8,20 @@
 #include "host/run.h"
 #include "host/script.h"
 
+struct visit;
+struct tenant_loop;
+struct step_setting;
+
 /* A statement that PostgreSQL refuses inside a transaction block, and how to see what came of it. */
 struct step_alone {
     const char *index; /* quoted name of the index that it makes or drops concurrently; null: another kind */
     bool drops;
+};
+
+/* What the watch (host/watch.h) has found, until it is told. */
+struct watch_answer {
+    const char *revision;
+    PGresult *result; /* owned; null: nothing yet, or told */
 };
 
 /* One revision, one direction, while its script runs. Nearly every step is one part, in one transaction; where it
@@ -34,13 +44,16 @@ struct step {
     struct error failure;     /* the first that a call of the script met, also if the script has caught it */
     char *tenant;             /* whose callback runs */
     struct show *show;        /* what its loops show, the newest first; null: nothing */
+    struct visit *visit;      /* the same in a resumable loop, whose tenant it is; null: none runs */
+    struct tenant_loop *loop; /* that is open; null: none */
+    struct step_setting *settings; /* that the step has made for its session, in order */
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */
     struct tenant_seen *tenants_seen; /* the lists that the step's loops have read */
     struct step_roll *rolls;  /* what its resumable loops have seen, host/loop/roll.h */
     bool late;                /* a tenant has appeared since: the step has to run once more */
     bool can_be_ddl;          /* of what was sent in the open part */
-    PGresult *watched;        /* the watch's answer, until it is told */
+    struct watch_answer watched;
     struct step *next;        /* that was sent after it */
     bool committed;           /* its COMMIT has been answered, */
     double ended;             /* then */
@@ -67,10 +80,15 @@ void steps_commit(struct run *run);
 /* Frees what a failure left on the run. */
 void steps_drop(struct run *run);
 
+/* The connection that the script's statements go to, now. */
+struct db *step_db(const struct step *step);
+
 /* What the script's calls become. They return -1 and fill `error` when the step cannot go on. */
 int step_send(struct step *step, const struct db_statement *statement, const struct step_alone *alone,
               struct error *error);
 PGresult *step_query(struct step *step, const struct db_statement *statement, struct error *error);
+/* The same in a visit, not waited for: its visit has the answer once its connection is idle. */
+int step_ask(struct step *step, const struct db_statement *statement, struct error *error);
 /* What the earlier run that finished the open part read next. Owned: PQclear. Null, refused, when it read no more. */
 PGresult *step_kept_answer(struct step *step, struct error *error);
 /* COPY … FROM STDIN, with its rows. */

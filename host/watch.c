@@ -68,28 +68,35 @@ static bool is_lenient(const struct config *config)
 /* The answer in a lenient environment. */
 static void warn(void *data)
 {
-    struct step *step = data;
-    PGresult *result = step->watched;
+    struct watch_answer *answer = data;
+    PGresult *result = answer->result;
     if (result != NULL && PQntuples(result) == 1 && !PQgetisnull(result, 0, 0))
         report_log(REPORT_WARN, "dmlua.tenants", "%s leaves tables neither tenant-isolated nor declared global: %s",
-                   step->plan->revision, PQgetvalue(result, 0, 0));
+                   answer->revision, PQgetvalue(result, 0, 0));
     PQclear(result);
-    step->watched = NULL;
+    answer->result = NULL;
 }
 
-void watch_send(struct step *step)
+void watch_send_on(const struct step *step, struct ledger *ledger, struct watch_answer *answer)
 {
     const struct run *run = step->run;
     const char *values[WATCH_VALUES];
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path};
-    if (!step->can_be_ddl || strcmp(config_isolation(run->config), "rls") != 0)
+    if (strcmp(config_isolation(run->config), "rls") != 0)
         return;
-    step->can_be_ddl = false;
-    watch_values(run->ledger, run->config, values);
+    watch_values(ledger, run->config, values);
     if (!is_lenient(run->config)) {
-        ledger_send(run->ledger, LEDGER_WATCH, WATCH_VALUES, values, &origin);
+        ledger_send(ledger, LEDGER_WATCH, WATCH_VALUES, values, &origin);
         return;
     }
-    ledger_send_wanted(run->ledger, LEDGER_WATCH_MILDLY, WATCH_VALUES, values, &origin, &step->watched);
-    db_call(run->ledger->db, warn, step);
+    answer->revision = step->plan->revision;
+    ledger_send_wanted(ledger, LEDGER_WATCH_MILDLY, WATCH_VALUES, values, &origin, &answer->result);
+    db_call(ledger->db, warn, answer);
+}
+
+void watch_send(struct step *step)
+{
+    if (step->can_be_ddl)
+        watch_send_on(step, step->run->ledger, &step->watched);
+    step->can_be_ddl = false;
 }

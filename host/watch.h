@@ -17,6 +17,8 @@ enum watch_class watch_class_of(const struct db_statement *statement);
 void watch_note(struct step *step, const struct db_statement *statement);
 /* Sends the look, at the end of a transaction in which something can have been DDL. */
 void watch_send(struct step *step);
+/* The same on another connection, without a look at whether something can have been. `answer` outlives it. */
+void watch_send_on(const struct step *step, struct ledger *ledger, struct watch_answer *answer);
 
 /* The values of watch_sql.h's parameters. Borrowed from run and configuration. */
 enum { WATCH_VALUES = 7 };

@@ -10,6 +10,7 @@
 #include "host/api/bind_loop.h"
 #include "host/api/bind_tenants.h"
 #include "host/config.h"
+#include "host/loop/flight.h"
 #include "host/state.h"
 #include "host/step.h"
 
@@ -87,11 +88,49 @@ static bool read_alone(lua_State *L, const char *sql, struct step_alone *alone)
     return true;
 }
 
-/* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
+/* In a visit it is the tenant's failure, not the step's. */
 int bind_fail(lua_State *L, struct step *step, struct error *error)
 {
-    error_copy(&step->failure, error);
+    error_copy(step->visit != NULL ? &step->visit->failure : &step->failure, error);
     return state_raise(L, error);
+}
+
+bool bind_may_yield(lua_State *L, struct step *step)
+{
+    struct visit *visit = step->visit;
+    struct error error = {0};
+    if (visit == NULL)
+        return false;
+    if (visit->thread == L && lua_isyieldable(L))
+        return true;
+    if (!flight_would_block(step->loop, visit))
+        return false;
+    visit->blocked = true;
+    error_set(&error, ERROR_MIGRATION, "waits inside a coroutine of the script's own, while other tenants are under way");
+    bind_fail(L, step, &error);
+    return false;
+}
+
+/* Goes on in a callback that was left: raises what has failed meanwhile. */
+static struct step *resume(lua_State *L)
+{
+    struct step *step = bind_step(L);
+    struct error error = {0};
+    if (step->visit == NULL || step->visit->thread != L)
+        luaL_error(L, "this coroutine waits for the server: it is not the script's to resume");
+    if (step->visit->scope.failure.kind != ERROR_NONE) {
+        error_copy(&error, &step->visit->scope.failure);
+        bind_fail(L, step, &error);
+    }
+    return step;
+}
+
+static int send_on(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    resume(L);
+    return 0;
 }
 
 /* send(sql, params, file, line, raw, lines) */
@@ -107,6 +146,13 @@ static int bind_send(lua_State *L)
     is_alone = step->alone && read_alone(L, statement.sql, &alone);
     if (step_send(step, &statement, is_alone ? &alone : NULL, &error) != 0)
         return bind_fail(L, step, &error);
+    if (step->visit == NULL || !db_crowded(step_db(step)))
+        return 0;
+    if (bind_may_yield(L, step)) {
+        step->visit->state = VISIT_CROWDED;
+        return lua_yieldk(L, 0, 0, send_on);
+    }
+    db_make_room(step_db(step));
     return 0;
 }
 
@@ -142,6 +188,26 @@ static void put_tag(lua_State *L, const char *tag)
     put_integer(L, "rowcount", strtoll(count + 1, NULL, 10));
 }
 
+/* [-0, +1] The answer in the box at the top, which is emptied. */
+static int push_answer(lua_State *L, PGresult **result)
+{
+    pq_pushresult(L, *result);
+    PQclear(*result);
+    *result = NULL;
+    return 1;
+}
+
+static int query_on(lua_State *L, int status, lua_KContext context)
+{
+    struct step *step = resume(L);
+    PGresult **result = bind_result_box(L);
+    (void)status;
+    (void)context;
+    *result = step->visit->answer;
+    step->visit->answer = NULL;
+    return push_answer(L, result);
+}
+
 /* query(sql, params, file, line, raw, lines): the answer, as pq_pushresult makes it. */
 static int bind_query(lua_State *L)
 {
@@ -152,6 +218,12 @@ static int bind_query(lua_State *L)
     struct step_alone alone = {0};
     lua_settop(L, 7);
     statement = read_statement(L, step);
+    if (bind_may_yield(L, step)) {
+        if (step_ask(step, &statement, &error) != 0)
+            return bind_fail(L, step, &error);
+        step->visit->state = VISIT_WAITS;
+        return lua_yieldk(L, 0, 0, query_on);
+    }
     result = bind_result_box(L);
     if (step->alone && read_alone(L, statement.sql, &alone)) /* no such statement answers with rows */
         *result = step_send(step, &statement, &alone, &error) == 0 ? PQmakeEmptyPGresult(NULL, PGRES_COMMAND_OK) : NULL;
@@ -159,10 +231,8 @@ static int bind_query(lua_State *L)
         *result = step_query(step, &statement, &error);
     if (*result == NULL)
         return bind_fail(L, step, &error);
-    pq_pushresult(L, *result);
+    push_answer(L, result);
     put_tag(L, step->tag);
-    PQclear(*result);
-    *result = NULL;
     return 1;
 }
 
@@ -221,8 +291,16 @@ static int bind_log(lua_State *L)
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     struct step *step = bind_step(L);
     enum report_level level = (enum report_level)luaL_checkoption(L, 2, "info", levels);
-    db_log(step->run->ledger->db, level, "dmlua.script", luaL_checkstring(L, 3));
+    db_log(step_db(step), level, "dmlua.script", luaL_checkstring(L, 3));
     return 0;
+}
+
+static int elapsed_on(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    lua_pushnumber(L, step_elapsed(resume(L)));
+    return 1;
 }
 
 /* elapsed(): wall seconds since the step began, when all that was sent is done. */
@@ -230,6 +308,10 @@ static int bind_elapsed(lua_State *L)
 {
     struct step *step = bind_step(L);
     struct error error = {0};
+    if (bind_may_yield(L, step)) {
+        step->visit->state = VISIT_WAITS;
+        return lua_yieldk(L, 0, 0, elapsed_on);
+    }
     if (step_await(step, &error) != 0)
         return bind_fail(L, step, &error);
     lua_pushnumber(L, step_elapsed(step));

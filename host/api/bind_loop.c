@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "host/api/bind_tenants.h"
+#include "host/api/put.h"
 #include "host/limit.h"
+#include "host/loop/flight.h"
 #include "host/loop/show.h"
-#include "host/loop/visit.h"
 #include "host/state.h"
 #include "host/tenant.h"
+#include "host/trace.h"
 
 #define LOOP_TYPE "dmlua.step.loop"
 enum { RETRIES = 5, MAX_FAILURES = 10 };
@@ -16,7 +18,8 @@ enum { RETRIES = 5, MAX_FAILURES = 10 };
 /* How the call of tenants.each wants its tenants to be visited; which they are is host/api/bind_tenants.c's. */
 struct each {
     bool resumable;
-    int retries, max_failures;
+    int retries, max_failures, workers, batch;
+    bool exact; /* max_failures was given */
 };
 
 /* [-0, +1] The id of the row at `row` of the list at `rows`. Borrowed from the stack. */
@@ -69,7 +72,7 @@ static int read_number(lua_State *L, int index, const char *name, int initial)
 
 static struct each read_each(lua_State *L, int index)
 {
-    struct each each = {.retries = RETRIES, .max_failures = MAX_FAILURES};
+    struct each each = {.retries = RETRIES, .max_failures = MAX_FAILURES, .workers = 1};
     const char *mode;
     if (!lua_istable(L, index))
         return each;
@@ -79,6 +82,10 @@ static struct each read_each(lua_State *L, int index)
     lua_pop(L, 1);
     each.retries = read_number(L, index, "retries", RETRIES);
     each.max_failures = read_number(L, index, "max_failures", MAX_FAILURES);
+    each.exact = lua_getfield(L, index, "max_failures") != LUA_TNIL;
+    lua_pop(L, 1);
+    each.workers = read_number(L, index, "workers", 1);
+    each.batch = read_number(L, index, "batch", 0);
     return each;
 }
 
@@ -121,34 +128,127 @@ struct tenant_loop *bind_loop_push(lua_State *L, struct step *step, int retries,
     return loop;
 }
 
-/* [-0, +0] One tenant's callback in a transaction of its own; again when another try may mend it. */
-static void visit_alone(lua_State *L, struct tenant_loop *loop, int rows, lua_Integer row, const char *id)
+/* What the calls of one loop's callbacks need; the stack is that of tenants.each's call. */
+struct callbacks {
+    lua_State *L;
+    int rows;    /* the list of the tenants' rows */
+    int threads; /* a list: the threads in which callbacks run, by connection */
+    struct tenant_loop *loop;
+};
+enum { FUNCTION = 2 };
+
+/* [-0, +1] What a callback is told of its batch. */
+static void push_batch(lua_State *L, int size, const char *cursor)
 {
-    struct error error = {0};
-    int attempt, rc, decision;
-    for (attempt = 0;; attempt++) {
-        rc = loop_begin(loop, id, &error);
-        if (rc == 0) {
-            lua_pushvalue(L, 2);
-            lua_rawgeti(L, rows, row);
-            rc = state_call(L, 1, 0, &error);
-        }
-        if (rc == 0 && loop->step->failure.kind != ERROR_NONE) { /* the callback has caught a failed statement */
-            error_move(&error, &loop->step->failure);
-            rc = -1;
-        }
-        if (rc == 0)
-            rc = loop_commit(loop, id, &error);
-        if (rc == 0)
-            return;
-        if (error.tenant == NULL)
-            error_text(&error.tenant, "%s", id);
-        decision = limit_stopped() ? -1 : loop_fail(loop, id, attempt, &error);
-        if (decision < 0)
-            bind_fail(L, loop->step, &error);
-        if (decision == 0)
-            return;
+    lua_createtable(L, 0, 2);
+    put_integer(L, "size", size);
+    put_text(L, "cursor", cursor);
+}
+
+/* [-0, +1] The thread at that place of the list at `threads`, ready for a call. One that an error has ended is left to
+   the collector. */
+static lua_State *push_thread(lua_State *L, int threads, lua_Integer place)
+{
+    lua_State *thread = lua_rawgeti(L, threads, place) == LUA_TTHREAD ? lua_tothread(L, -1) : NULL;
+    if (thread != NULL && lua_status(thread) == LUA_OK && lua_gettop(thread) == 0)
+        return thread;
+    lua_pop(L, 1);
+    thread = lua_newthread(L);
+    limit_hook(thread, true);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, threads, place);
+    return thread;
+}
+
+/* (threads, place, fn, tenant, size or nil, cursor as a C string or null): puts the call on the thread at that place, and answers with
+   it. */
+static int begin_call(lua_State *L)
+{
+    lua_State *thread = push_thread(L, 1, lua_tointeger(L, 2));
+    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 4);
+    if (!lua_isnil(L, 5))
+        push_batch(L, (int)lua_tointeger(L, 5), lua_touserdata(L, 6));
+    lua_xmove(L, thread, lua_isnil(L, 5) ? 2 : 3);
+    return 1;
+}
+
+/* [-0, +0] The visit's thread with its callback, not yet called. Null, and `error`, when there is no memory. */
+static lua_State *begin_callback(struct callbacks *callbacks, struct visit *visit, struct error *error)
+{
+    lua_State *L = callbacks->L, *thread;
+    struct tenant_loop *loop = callbacks->loop;
+    lua_pushcfunction(L, begin_call);
+    lua_pushvalue(L, callbacks->threads);
+    lua_pushinteger(L, (lua_Integer)flight_place(loop, visit) + 1);
+    lua_pushvalue(L, FUNCTION);
+    lua_rawgeti(L, callbacks->rows, visit->row);
+    if (loop->batch > 0)
+        lua_pushinteger(L, loop->batch);
+    else
+        lua_pushnil(L);
+    lua_pushlightuserdata(L, visit->cursor);
+    if (state_call(L, 6, 1, error) != 0)
+        return NULL;
+    thread = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    return thread;
+}
+
+/* What a batch's callback has returned: where the next one begins. */
+static enum flight_step take_cursor(lua_State *thread, struct visit *visit, int results, struct error *error)
+{
+    int type = results > 0 ? lua_type(thread, -results) : LUA_TNIL;
+    if (type == LUA_TSTRING)
+        error_text(&visit->after, "%s", lua_tostring(thread, -results));
+    else if (results > 0 && lua_isinteger(thread, -results))
+        error_text(&visit->after, "%lld", lua_tointeger(thread, -results));
+    else if (type != LUA_TNIL)
+        error_set(error, ERROR_MIGRATION, "a batch's function returns where the next one begins, a text, or nil; not a %s",
+                  lua_typename(thread, type));
+    return error->kind == ERROR_NONE ? FLIGHT_ENDED : FLIGHT_FAILED;
+}
+
+/* The thread was resumed, and has come back. */
+static enum flight_step see(struct callbacks *callbacks, struct visit *visit, int status, int results,
+                            struct error *error)
+{
+    lua_State *thread = visit->thread;
+    enum flight_step step;
+    if (status == LUA_YIELD && visit->state != VISIT_RUNS)
+        return FLIGHT_WAITS;
+    visit->thread = NULL;
+    if (status == LUA_YIELD) {
+        error_set(error, ERROR_MIGRATION, "coroutine.yield was called outside of the script's own coroutines");
+        trace_fill(thread, error);
+    } else if (status != LUA_OK) {
+        state_thread_error(callbacks->L, thread, status, error);
+        limit_hook(callbacks->L, true); /* it is the script's own */
     }
+    if (limit_stopped()) {
+        error_clear(error);
+        limit_error(error);
+        return FLIGHT_STOPPED;
+    }
+    if (status != LUA_OK)
+        return FLIGHT_FAILED;
+    step = callbacks->loop->batch > 0 ? take_cursor(thread, visit, results, error) : FLIGHT_ENDED;
+    lua_settop(thread, 0);
+    return step;
+}
+
+static enum flight_step call_back(void *data, struct visit *visit, struct error *error)
+{
+    struct callbacks *callbacks = data;
+    int given = 0, results, status;
+    if (visit->thread == NULL) {
+        visit->thread = begin_callback(callbacks, visit, error);
+        if (visit->thread == NULL)
+            return limit_stopped() ? FLIGHT_STOPPED : FLIGHT_FAILED;
+        given = lua_gettop(visit->thread) - 1;
+    }
+    status = lua_resume(visit->thread, callbacks->L, given, &results);
+    return see(callbacks, visit, status, results, error);
 }
 
 /* [-0, +0] How many tenants of the list at `rows` are in the set at `seen`. */
@@ -163,42 +263,81 @@ static int count_seen(lua_State *L, int rows, int seen)
     return found;
 }
 
-/* [-1, +0] Visits the tenants of the list at the top that the set at `seen` lacks; says whether there were any. */
-static bool visit_missing(lua_State *L, struct tenant_loop *loop, int seen)
+/* [-0, +1] Room for `count` tenants that the collector frees. */
+static struct flight_tenant *push_tenants(lua_State *L, lua_Integer count)
 {
-    int rows = lua_gettop(L);
+    return lua_newuserdatauv(L, (size_t)count * sizeof(struct flight_tenant) + 1, 0);
+}
+
+/* [-0, +0] The tenants of the list at `rows` whom the set at `seen` lacks, with their cursors by the table behind it; they
+   are in the set then. The ids are anchored by the set. */
+static size_t find_missing(lua_State *L, int rows, int seen, struct flight_tenant *tenants)
+{
     lua_Integer row, count = luaL_len(L, rows);
-    bool any = false;
+    size_t missing = 0;
+    int top = lua_gettop(L);
     for (row = 1; row <= count; row++) {
         const char *id = push_id(L, rows, row);
         if (lua_getfield(L, seen, id) == LUA_TNIL) {
+            lua_getfield(L, seen + 1, id);
+            tenants[missing++] = (struct flight_tenant){id, row, lua_tostring(L, -1)};
+            lua_pushvalue(L, top + 1);
             lua_pushboolean(L, 1);
-            lua_setfield(L, seen, id);
-            visit_alone(L, loop, rows, row, id);
-            any = true;
+            lua_rawset(L, seen);
         }
-        lua_settop(L, rows);
+        lua_settop(L, top);
     }
-    lua_pop(L, 1);
-    return any;
+    return missing;
 }
 
-/* [-0, +1] The set of the tenants that earlier runs have done. */
-static void push_done(lua_State *L, struct tenant_loop *loop)
+/* [-1, +0] Visits the tenants of the list at the top that the set at `seen` lacks; says whether there were any. */
+static bool visit_missing(lua_State *L, struct tenant_loop *loop, int seen)
+{
+    struct callbacks callbacks = {.L = L, .rows = lua_gettop(L), .loop = loop};
+    struct error error = {0};
+    struct flight_tenant *tenants = push_tenants(L, luaL_len(L, callbacks.rows));
+    size_t missing = find_missing(L, callbacks.rows, seen, tenants);
+    int rc;
+    lua_newtable(L);
+    callbacks.threads = lua_gettop(L);
+    loop->step->loop = loop;
+    rc = flight_run(loop, tenants, missing, call_back, &callbacks, &error);
+    loop->step->loop = NULL;
+    if (rc != 0)
+        bind_fail(L, loop->step, &error);
+    lua_settop(L, callbacks.rows - 1);
+    return missing > 0;
+}
+
+/* [-0, +1] The first column of the answer: a table with its values as keys, and the second column's, or true, as values. */
+static void push_answers(lua_State *L, struct tenant_loop *loop, PGresult *read(struct tenant_loop *, struct error *))
 {
     struct error error = {0};
-    PGresult **done;
+    PGresult **result;
     int row;
     lua_newtable(L);
-    done = bind_result_box(L);
-    *done = loop_done(loop, &error);
-    if (*done == NULL)
+    result = bind_result_box(L);
+    *result = read(loop, &error);
+    if (*result == NULL)
         bind_fail(L, loop->step, &error);
-    for (row = 0; row < PQntuples(*done); row++) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -3, PQgetvalue(*done, row, 0));
+    for (row = 0; row < PQntuples(*result); row++) {
+        if (PQnfields(*result) > 1)
+            lua_pushstring(L, PQgetvalue(*result, row, 1));
+        else
+            lua_pushboolean(L, 1);
+        lua_setfield(L, -3, PQgetvalue(*result, row, 0));
     }
     lua_pop(L, 1);
+}
+
+/* [-0, +2] What earlier runs have done: a set of tenants, and a table of cursors of those that are in their batches. */
+static void push_done(lua_State *L, struct tenant_loop *loop)
+{
+    push_answers(L, loop, loop_done);
+    if (loop->batch > 0)
+        push_answers(L, loop, loop_cursors);
+    else
+        lua_newtable(L);
 }
 
 /* The resumable loop: a transaction a tenant. The list is read before the loop is opened: a wrong one leaves nothing. */
@@ -207,6 +346,9 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     struct error error = {0};
     struct tenant_loop *loop = bind_loop_push(L, step, each->retries, each->max_failures);
     int seen, opened;
+    loop->workers = each->workers;
+    loop->batch = each->batch;
+    loop->exact = each->exact;
     if (step_cut(step, &error) != 0)
         bind_fail(L, step, &error);
     if (loop_reads(loop))
@@ -217,11 +359,11 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     if (opened > 0)
         return; /* an earlier run has finished it */
     push_done(L, loop);
-    lua_insert(L, -2);
-    seen = lua_gettop(L) - 1;
-    show_open(step, "resumable", (int)luaL_len(L, -1), count_seen(L, seen + 1, seen), 1);
-    while (visit_missing(L, loop, seen)) { /* a tenant that appeared meanwhile is visited, too */
-        bind_tenants_push(L, step, 3, loop);
+    lua_rotate(L, -3, 2); /* the list comes last */
+    seen = lua_gettop(L) - 2;
+    show_open(step, "resumable", (int)luaL_len(L, -1), count_seen(L, seen + 2, seen), loop->workers);
+    while (visit_missing(L, loop, seen) && loop->failures < loop->max_failures) {
+        bind_tenants_push(L, step, 3, loop); /* a tenant that appeared meanwhile is visited, too */
         show_tenants(step, (int)luaL_len(L, -1));
     }
     if (loop_close(loop, &error) != 0)

@@ -25,7 +25,7 @@ struct origin {
     bool lines; /* a line feed in it is a line of the file */
 };
 
-/* A statement of the host's own. It is prepared once a connection, under its slot's name. One whose job is to raise
+/* A statement of the host's own. It is prepared once a connection, under its slot's name, unless it is `plain`. One whose job is to raise
    does so by a cast that fails (22P02): then `failure` is the message and the sentence that was cast the detail; with
    an empty `failure` the sentence is the message. */
 struct db_host {
@@ -34,8 +34,9 @@ struct db_host {
     const char *failure;
     const char *hint;
     const char *tag; /* the command tag that alone is success; null: any */
+    bool plain;      /* it is sent as text: it works also when a script has made the server forget what was prepared */
 };
-enum { DB_SLOTS = 32 };
+enum { DB_SLOTS = 48 };
 
 struct db_statement {
     const char *sql;
@@ -121,6 +122,8 @@ bool db_failed(const struct db *db);
 bool db_alive(const struct db *db);
 /* Forgets what was prepared: a script has said DEALLOCATE. */
 void db_forget_prepared(struct db *db);
+/* How often that was. */
+int db_generation(const struct db *db);
 
 /* Might the same statements succeed when they are sent once more? */
 bool db_is_passing(const struct error *error);

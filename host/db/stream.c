@@ -190,7 +190,7 @@ static void send_statement(struct db *db, const struct db_statement *statement, 
     }
     if (db->echo)
         report_log(REPORT_INFO, "dmlua.echo", "%s", statement->sql);
-    if (statement->host != NULL) {
+    if (statement->host != NULL && !statement->host->plain) {
         send_prepared(db, statement, into);
     } else {
         entry_add(db, ENTRY_STATEMENT, statement)->into = into;
@@ -314,6 +314,11 @@ bool db_failed(const struct db *db)
 void db_echo(struct db *db, bool on)
 {
     db->echo = on;
+}
+
+int db_generation(const struct db *db)
+{
+    return db->generation;
 }
 
 void db_forget_prepared(struct db *db)

@@ -98,6 +98,19 @@ PGresult *loop_done(struct tenant_loop *loop, struct error *error)
                         4, values, error);
 }
 
+PGresult *loop_cursors(struct tenant_loop *loop, struct error *error)
+{
+    struct step *step = loop->step;
+    char part[16];
+    const char *values[3] = {step->plan->revision, step->direction, part};
+    snprintf(part, sizeof part, "%d", step->part);
+    return ledger_query(ledger_of(loop),
+                        "SELECT tenant, cursor FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+                        " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant <> ''"
+                        " AND cursor IS NOT NULL AND state <> 'done'",
+                        3, values, error);
+}
+
 /* The part was closed by an earlier run: it must have been a loop then, too. */
 static int check_kept(struct step *step, const struct part *part, struct error *error)
 {
@@ -268,6 +281,36 @@ bool loop_wants(const struct tenant_loop *loop, const char *id)
     if (payment_runs(loop->step->run))
         return payment_wants(loop->step, part_of(loop), id);
     return !skip_has(loop->step->run, id);
+}
+
+int loop_look(struct tenant_loop *loop, struct ledger *ledger, const char *id, char **cursor, struct error *error)
+{
+    struct step *step = loop->step;
+    char part[16];
+    const char *values[4] = {step->plan->revision, step->direction, part, id};
+    PGresult *result;
+    bool done;
+    snprintf(part, sizeof part, "%d", step->part);
+    result = ledger_query(ledger,
+                          "SELECT state, cursor FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
+                          " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant = $4",
+                          4, values, error);
+    if (result == NULL)
+        return -1;
+    done = PQntuples(result) > 0 && strcmp(PQgetvalue(result, 0, 0), "done") == 0;
+    free(*cursor);
+    *cursor = NULL;
+    if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 1))
+        error_put(cursor, PQgetvalue(result, 0, 1));
+    PQclear(result);
+    return done;
+}
+
+void loop_note_done(struct tenant_loop *loop, const char *id)
+{
+    (void)id;
+    loop->visited++;
+    show_done(loop->step);
 }
 
 void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error)

@@ -10,6 +10,9 @@ struct tenant_loop {
     struct step *step;
     int retries;      /* of a transaction that a deadlock, a serialization failure or a lock time-out has ended */
     int max_failures; /* after so many failed tenants the loop goes on no more */
+    bool exact;       /* the author has said so */
+    int workers;      /* connections */
+    int batch;        /* how many rows of a tenant a transaction is to have; 0: a tenant is one transaction */
     int failures, visited;
     struct failures failed; /* told once, when the loop ends */
     struct roll roll;       /* the newest list, */
@@ -18,6 +21,7 @@ struct tenant_loop {
     int listed;             /* how many it names, */
     bool *skips;            /* and which of the run's --skip-tenant have been in one */
     struct roll done;       /* when the loop opened; read for --skip-tenant alone */
+    struct flight *flight;  /* the tenants on their way; null: none are */
 };
 
 /* The hash of a loop's part: it is as the file is. */
@@ -28,6 +32,8 @@ bool loop_reads(const struct tenant_loop *loop);
 int loop_open(struct tenant_loop *loop, struct error *error);
 /* The tenants that are done: one column of ids. Owned: PQclear. */
 PGresult *loop_done(struct tenant_loop *loop, struct error *error);
+/* Those that are in the midst of their batches: id, and the cursor of the next one. Owned: PQclear. */
+PGresult *loop_cursors(struct tenant_loop *loop, struct error *error);
 /* The list of tenants as it now is; settles the role, too. Owned: PQclear. */
 PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty, struct error *error);
 /* Takes over the ids of the list that has been read: of the query `from` (null: the configuration's), or fixed by the
@@ -36,6 +42,11 @@ void loop_see(struct tenant_loop *loop, struct roll *roll, const char *from, boo
 /* Does it leave tenants of the list out? Then: is this one to be visited, if it is not done? */
 bool loop_chooses(const struct tenant_loop *loop);
 bool loop_wants(const struct tenant_loop *loop, const char *id);
+/* How far one tenant is: 1: done, 0: not, and `cursor`, owned by the caller, is where its next batch begins; -1 on failure.
+   Waits for all that was sent on the ledger's connection. */
+int loop_look(struct tenant_loop *loop, struct ledger *ledger, const char *id, char **cursor, struct error *error);
+/* Counts a tenant as done. */
+void loop_note_done(struct tenant_loop *loop, const char *id);
 /* Keeps what ended the tenant for the loop's end, which tells it. */
 void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error);
 /* Moves what it kept into an error. */

@@ -4,70 +4,150 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/clock.h"
+#include "host/config.h"
+#include "host/loop/lane.h"
 #include "host/loop/payment.h"
 #include "host/loop/show.h"
 #include "host/signal.h"
 #include "host/tenant.h"
 #include "host/txn.h"
-#include "host/watch.h"
 
-enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 5000 };
+enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 5000, FORGOTTEN_MAX = 5 };
 
 static struct ledger *ledger_of(const struct tenant_loop *loop)
 {
     return loop->step->run->ledger;
 }
 
-/* Values of the statements about the loop's rows. */
-struct row {
-    const char *values[6];
-    char part[16];
-};
+struct visit *visit_new(const char *id, long long row, const char *cursor)
+{
+    struct visit *visit = calloc(1, sizeof *visit);
+    if (visit == NULL)
+        abort();
+    error_text(&visit->id, "%s", id);
+    error_put(&visit->cursor, cursor);
+    visit->row = row;
+    return visit;
+}
 
-static void fill_row(const struct tenant_loop *loop, const char *id, const char *state, struct row *row)
+void visit_renew(struct visit *visit)
+{
+    error_clear(&visit->scope.failure);
+    memset(&visit->scope, 0, sizeof visit->scope);
+    error_clear(&visit->failure);
+    PQclear(visit->answer);
+    visit->answer = NULL;
+    free(visit->after);
+    visit->after = NULL;
+    PQclear(visit->watched.result);
+    visit->watched.result = NULL;
+    visit->can_be_ddl = false;
+    visit->sets = visit->blocked = visit->taken_back = false;
+    visit->next = NULL;
+}
+
+void visit_free(struct visit *visit)
+{
+    if (visit == NULL)
+        return;
+    visit_renew(visit);
+    free(visit->id);
+    free(visit->cursor);
+    free(visit);
+}
+
+/* The values that say which row of dmlua_progress is meant; `part` is room for a number. */
+static void fill_row(const struct tenant_loop *loop, const struct visit *visit, char part[16], const char **values)
 {
     const struct step *step = loop->step;
-    snprintf(row->part, sizeof row->part, "%d", step->part);
-    row->values[0] = step->plan->revision;
-    row->values[1] = step->direction;
-    row->values[2] = row->part;
-    row->values[3] = step->run->id;
-    row->values[4] = id;
-    row->values[5] = state;
+    snprintf(part, 16, "%d", step->part);
+    values[0] = step->plan->revision;
+    values[1] = step->direction;
+    values[2] = part;
+    values[3] = step->run->id;
+    values[4] = visit->id;
 }
 
-int loop_begin(struct tenant_loop *loop, const char *id, struct error *error)
+static struct origin origin_of(const struct tenant_loop *loop, const struct visit *visit)
 {
-    struct row row;
-    fill_row(loop, id, NULL, &row);
-    txn_begin(ledger_of(loop));
-    ledger_send(ledger_of(loop), LEDGER_LOOP_ALIVE, 4, row.values, NULL);
-    return tenant_enter(loop->step, id, error);
+    struct origin origin = {.revision = loop->step->plan->revision, .file = loop->step->script->path, .tenant = visit->id};
+    return origin;
 }
 
-int loop_commit(struct tenant_loop *loop, const char *id, struct error *error)
+void visit_begin(struct tenant_loop *loop, struct visit *visit)
 {
-    struct row row;
-    fill_row(loop, id, "done", &row);
-    tenant_leave(loop->step);
-    watch_send(loop->step);
-    ledger_send(ledger_of(loop), LEDGER_LOOP_TENANT, 6, row.values, NULL);
-    if (payment_runs(loop->step->run))
-        payment_send(loop, id);
-    if (txn_commit(ledger_of(loop), error) != 0) {
-        error_text(&error->tenant, "%s", id);
-        return -1;
+    struct run *run = loop->step->run;
+    struct ledger *ledger = visit->lane->ledger;
+    struct origin origin = origin_of(loop, visit);
+    char part[16];
+    const char *values[9];
+    fill_row(loop, visit, part, values);
+    values[5] = loop->batch > 0 ? "running" : "done";
+    values[6] = visit->cursor;
+    values[7] = config_get(run->config, "tenant_setting");
+    values[8] = run->tenant_role;
+    visit->generation = db_generation(ledger->db);
+    db_scope(ledger->db, &visit->scope);
+    txn_begin(ledger);
+    ledger_send(ledger, LEDGER_LOOP_ENTER, 9, values, &origin);
+}
+
+static const char *user_of(const struct run *run)
+{
+    bool none = run->tenant_role != NULL && strcmp(run->tenant_role, "none") == 0;
+    return none ? run->ledger->user : run->tenant_role;
+}
+
+/* The row says where the next batch begins. */
+static void put_cursor(struct tenant_loop *loop, struct visit *visit)
+{
+    struct origin origin = origin_of(loop, visit);
+    char part[16];
+    const char *values[7];
+    fill_row(loop, visit, part, values);
+    values[5] = visit->after != NULL ? "running" : "done";
+    values[6] = visit->after;
+    ledger_send(visit->lane->ledger, LEDGER_LOOP_CURSOR, 7, values, &origin);
+}
+
+/* BEGIN … Sync COMMIT Sync: when something has failed, its COMMIT answers ROLLBACK, and the next one begins clean. */
+static void end(struct visit *visit, enum ledger_statement last)
+{
+    struct ledger *ledger = visit->lane->ledger;
+    db_sync(ledger->db);
+    ledger_send(ledger, last, 0, NULL, NULL);
+    db_sync(ledger->db);
+    db_scope(ledger->db, NULL);
+    visit->state = VISIT_SENT;
+    visit->sent = clock_now();
+}
+
+void visit_commit(struct tenant_loop *loop, struct visit *visit)
+{
+    struct run *run = loop->step->run;
+    struct origin origin = origin_of(loop, visit);
+    struct ledger *ledger = visit->lane->ledger;
+    const char *values[4] = {config_get(run->config, "tenant_setting"), visit->id, user_of(run), run->ledger->role};
+    bool pays = payment_runs(run);
+    if (loop->batch == 0 && !visit->can_be_ddl && !pays) {
+        ledger_send(ledger, LEDGER_LOOP_LEAVE, 3, values, &origin);
+    } else { /* the transaction goes on for a moment, as the migrator's */
+        ledger_send(ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
+        if (visit->can_be_ddl)
+            watch_send_on(loop->step, ledger, &visit->watched);
+        if (loop->batch > 0)
+            put_cursor(loop, visit);
+        if (pays && visit->after == NULL)
+            payment_send(loop, visit->id); /* on the first connection: a run that pays has no other */
     }
-    loop->visited++;
-    show_done(loop->step);
-    return 0;
+    end(visit, LEDGER_COMMIT);
 }
 
-static void back_off(int attempt)
+void visit_abandon(struct visit *visit)
 {
-    struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
-    int wait = BACKOFF_MS << (attempt < 7 ? attempt : 7);
-    poll(&fd, 1, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS);
+    visit->taken_back = true;
+    end(visit, LEDGER_ROLLBACK);
 }
 
 /* Does the failure end the run, whoever's it is? */
@@ -77,6 +157,64 @@ static bool ends_run(const struct tenant_loop *loop, const struct error *error)
            (error->kind == ERROR_BUSY && error->sqlstate[0] == '\0') || !db_alive(ledger_of(loop)->db);
 }
 
+/* What failed on the server stood before what the callback tripped over. */
+static struct error *first_failure(struct visit *visit)
+{
+    struct error *server = &visit->scope.failure;
+    bool told = visit->failure.kind != ERROR_NONE;
+    if (!told)
+        return server;
+    if (visit->scope.slot != 0 || (server->sqlstate[0] != '\0' && visit->failure.sqlstate[0] == '\0'))
+        return server;
+    return &visit->failure;
+}
+
+/* A statement of ours that the server has forgotten: a callback has said DEALLOCATE, in whatever way. */
+static bool is_forgotten(const struct visit *visit, const struct error *failure)
+{
+    return visit->scope.slot != 0 && strcmp(failure->sqlstate, "26000") == 0;
+}
+
+/* Those that were sent behind it have failed like it. */
+static void forget_prepared(struct visit *visit)
+{
+    struct db *db = visit->lane->ledger->db;
+    if (visit->generation == db_generation(db))
+        db_forget_prepared(db);
+}
+
+enum visit_end visit_judge(const struct tenant_loop *loop, struct visit *visit, struct error *failure)
+{
+    struct error *first = first_failure(visit);
+    if (first->kind == ERROR_NONE)
+        return visit->state == VISIT_SENT && !visit->taken_back ? VISIT_DONE : VISIT_LEFT;
+    if (visit->scope.slot == LEDGER_LOOP_ENTER && strcmp(first->sqlstate, "22007") == 0)
+        return VISIT_FOUND;
+    error_move(failure, first);
+    error_put(&failure->tenant, visit->id);
+    if (ends_run(loop, failure))
+        return VISIT_ENDS_RUN;
+    if (visit->blocked)
+        return VISIT_AGAIN; /* it will not be again: from now on callbacks run one at a time */
+    if (is_forgotten(visit, failure)) {
+        forget_prepared(visit);
+        return visit->attempt < FORGOTTEN_MAX ? VISIT_AGAIN : VISIT_FAILED;
+    }
+    return db_is_passing(failure) && visit->attempt < loop->retries ? VISIT_AGAIN : VISIT_FAILED;
+}
+
+int visit_pause(int attempt)
+{
+    int pause = BACKOFF_MS << (attempt < 7 ? attempt : 7);
+    if (pause > BACKOFF_MAX_MS)
+        pause = BACKOFF_MAX_MS;
+    return pause + (int)(random() % (pause / 2)); /* two that have run into each other do not meet again */
+}
+static void back_off(int attempt)
+{
+    struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
+    poll(&fd, 1, visit_pause(attempt));
+}
 int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct error *error)
 {
     struct error earlier = {0};

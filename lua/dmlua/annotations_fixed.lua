@@ -276,6 +276,7 @@ tenants = {}
 ---@field retries? integer
 ---@field max_failures? integer
 ---@field covers? string|table
+---@field workers? integer
 ---Calls fn once for every tenant, in the tenant's own context.
 ---@param fn fun(tenant: {id: string})
 ---@param options? tenants.options

@@ -11,11 +11,36 @@ arguments.kind("loop_mode", function(value)
   return nil, '"atomic" (one transaction for all tenants) or "resumable" (one for each)'
 end)
 
+local WORKERS_MOST = 64 -- host/loop/lane.h
+
+arguments.kind("workers", function(value)
+  if math.type(value) == "integer" and value >= 1 and value <= WORKERS_MOST then return value end
+  return nil, ("a number of connections, 1 to %d"):format(WORKERS_MOST)
+end)
+
+arguments.kind("times", function(value)
+  if math.type(value) == "integer" and value >= 0 and value <= 1000000000 then return value end
+  return nil, "a whole number, 0 or more"
+end)
+
 local each = {
   { "fn", "function" },
-  options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "integer",
-    max_failures = "integer", covers = "any" },
+  options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "times",
+    max_failures = "times", workers = "workers", covers = "any" },
 }
+
+-- What only a transaction a tenant can have: the name of an option, why it is refused elsewhere.
+local only_resumable = {
+  workers = "one transaction for all tenants has one connection",
+}
+
+local function check_mode(given)
+  for name, why in pairs(only_resumable) do
+    if given[name] and given.mode ~= "resumable" then
+      arguments.fail("tenants.each", '%s needs mode = "resumable": %s', name, why)
+    end
+  end
+end
 
 --- The loops of one step.
 function M.new(step)
@@ -55,16 +80,19 @@ function M.new(step)
     bind:each(fn, options)
   end
 
-  --- each(fn, {from, mode, allow_empty, retries, max_failures, covers}): calls fn(tenant) for every tenant, in its
-  --- context.
+  --- each(fn, {from, mode, allow_empty, retries, max_failures, workers, covers}): calls fn(tenant) for every tenant, in
+  --- its context.
   --- Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is done;
   --- what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
   --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
   --- `covers`: tables whose rows that no tenant reaches are counted and named.
+  --- `workers` connections carry it (1).
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
+    check_mode(given)
     local options = list("tenants.each", given.from, given.allow_empty, given.mode)
     options.retries, options.max_failures = given.retries, given.max_failures
+    options.workers = given.workers
     if given.covers ~= nil and not step.tenant then report_cover(given, options) end
     visit(given.fn, options)
   end
