@@ -395,5 +395,7 @@ int luaopen_dmlua_pq(lua_State *L)
     }
     lua_pop(L, 1);
     luaL_newlib(L, functions);
+    lua_pushlightuserdata(L, NULL); /* as lua-cjson has it */
+    lua_setfield(L, -2, "null");
     return 1;
 }

@@ -2,7 +2,6 @@
 
 #include <lauxlib.h>
 #include <lfs.h>
-#include <lua-cjson.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +14,14 @@
 /* Every native module there is. None becomes a global. */
 static const luaL_Reg native_modules[] = {
     {"lfs", luaopen_lfs},
-    {"cjson", luaopen_cjson},
+    {"dmlua.distance", luaopen_dmlua_distance},
     {"dmlua.engine", luaopen_dmlua_engine},
     {"dmlua.engine.config", luaopen_dmlua_engine_config},
     {"dmlua.engine.graph", luaopen_dmlua_engine_graph},
     {"dmlua.guard", luaopen_dmlua_guard},
     {"dmlua.engine.sandbox", luaopen_dmlua_engine_sandbox},
     {"dmlua.engine.script", luaopen_dmlua_engine_script},
+    {"dmlua.md5", luaopen_dmlua_md5},
     {"dmlua.pattern", luaopen_dmlua_pattern},
     {"dmlua.engine.server", luaopen_dmlua_engine_server},
     {"dmlua.pq", luaopen_dmlua_pq},

@@ -474,6 +474,9 @@ describe("History", function()
     assert_names(refusal(ids, "rev_a1"), "History range requires [start]:[end], [start]:, or :[end]")
     assert_names(refusal(ids, "rev_a3:rev_b2"), "Requested range rev_a3:rev_b2 does not refer to ancestor/descendant "
       .. "revisions along the same branch")
+    local beside = tree { { "a1" }, { "b1", "a1" }, { "c1", "a1", depends = "b1" } }
+    assert_names(refusal(beside.history, beside, "b1:c1"), "Requested range b1:c1 does not refer to "
+      .. "ancestor/descendant revisions along the same branch")
   end)
 end)
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings/distance.h"
+
 void *text_resize(void *memory, size_t size)
 {
     void *resized = realloc(memory, size > 0 ? size : 1);
@@ -85,43 +87,20 @@ bool text_in_list(const char *text, char *const *items, size_t count)
     return false;
 }
 
-enum { NEAREST_MAX = 64 }; /* bytes of a name that are compared */
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
-}
-
-/* Damerau-Levenshtein, optimal string alignment: insert, delete, replace, or swap two neighbours, each costs
- * one. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t rows[3][NEAREST_MAX + 1];
-    size_t a_size = strlen(a), b_size = strlen(b), i, j;
-    for (j = 0; j <= b_size; j++)
-        rows[0][j] = j;
-    for (i = 1; i <= a_size; i++) {
-        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *above2 = rows[(i + 1) % 3];
-        row[0] = i;
-        for (j = 1; j <= b_size; j++) {
-            size_t changed = above[j - 1] + (a[i - 1] != b[j - 1]);
-            row[j] = smaller(changed, smaller(above[j], row[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = smaller(row[j], above2[j - 2] + 1);
-        }
-    }
-    return rows[a_size % 3][b_size];
 }
 
 const char *text_nearest(const char *name, const char *const *candidates, size_t count)
 {
     const char *nearest = NULL;
     size_t size = strlen(name), best = smaller(size / 3, 3), i;
-    if (size == 0 || size > NEAREST_MAX)
+    if (size == 0)
         return NULL;
     best = best > 0 ? best + 1 : 2; /* the first that is too far */
     for (i = 0; i < count; i++) {
-        size_t cost = strlen(candidates[i]) > NEAREST_MAX ? best : distance(name, candidates[i]);
+        size_t cost = distance(name, size, candidates[i], strlen(candidates[i]), best);
         if (size >= 3 && strncmp(candidates[i], name, size) == 0)
             cost = smaller(cost, 1);
         if (cost < best) {

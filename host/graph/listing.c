@@ -241,13 +241,23 @@ static int fail_range(const struct range *range, struct graph_error *error)
         range->start, range->end);
 }
 
+/* Does one of the ends descend from a start by down_revision? By depends_on alone Alembic fails an assertion. */
+static bool on_one_branch(const struct set *starts, const struct set *ends, size_t end_count, const struct set *above)
+{
+    size_t i;
+    for (i = 0; i < end_count; i++)
+        if (above->has[ends->items[i]])
+            return true;
+    return starts->count == 0 || end_count == 0;
+}
+
 /* Ancestors of the ends that are no ancestors of the starts, the starts themselves, and of these what
    descends from the starts by down_revision. */
 static int choose_range(const struct graph *graph, struct range *range, struct set *chosen,
                         struct graph_error *error)
 {
     struct set starts, ends, below, above;
-    size_t i;
+    size_t i, end_count;
     int result;
     set_open(&starts, graph);
     set_open(&ends, graph);
@@ -262,7 +272,10 @@ static int choose_range(const struct graph *graph, struct range *range, struct s
     set_follow(&above, &graph->children);
     set_copy(&below, &starts);
     set_follow(&below, &graph->needs);
+    end_count = ends.count;
     set_follow(&ends, &graph->needs);
+    if (result == 0 && !on_one_branch(&starts, &ends, end_count, &above))
+        result = fail_range(range, error);
     for (i = 0; i < starts.count && result == 0; i++)
         if (!ends.has[starts.items[i]])
             result = fail_range(range, error);

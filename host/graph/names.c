@@ -1,7 +1,7 @@
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bindings/distance.h"
 #include "host/graph/internal.h"
 
 /* The hash table holds ids and labels together, because Alembic resolves both by one map. */
@@ -67,52 +67,18 @@ const struct name *name_find(const struct graph *graph, const char *text)
 
 /* Suggestions. */
 
-enum { LONGEST = 64, FARTHEST = 2, SHOWN = 3 };
-
-static int least(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-/* Letters to add, drop, change or swap with their neighbour (Damerau-Levenshtein, each place edited once),
-   upper case and lower case alike; more than FARTHEST is FARTHEST + 1. */
-static int distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    int rows[3][LONGEST + 1];
-    size_t i, j;
-    if (a_length > LONGEST || b_length > LONGEST || a_length > b_length + FARTHEST ||
-        b_length > a_length + FARTHEST)
-        return FARTHEST + 1;
-    for (j = 0; j <= b_length; j++)
-        rows[0][j] = (int)j;
-    for (i = 1; i <= a_length; i++) {
-        int *now = rows[i % 3], *before = rows[(i + 2) % 3], *earlier = rows[(i + 1) % 3];
-        int best = now[0] = (int)i;
-        for (j = 1; j <= b_length; j++) {
-            int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
-            now[j] = least(least(before[j], now[j - 1]) + 1, before[j - 1] + (x != y));
-            if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
-                y == tolower((unsigned char)a[i - 2]))
-                now[j] = least(now[j], earlier[j - 2] + 1);
-            best = least(best, now[j]);
-        }
-        if (best > FARTHEST)
-            return FARTHEST + 1;
-    }
-    return least(rows[a_length % 3][b_length], FARTHEST + 1);
-}
+enum { FARTHEST = 2, SHOWN = 3 };
 
 /* How far `name` is from what was wanted: as a whole, or, a little farther, its beginning for a mistyped
  * prefix. */
 static int farness(const char *wanted, size_t length, const char *name)
 {
     size_t name_length = strlen(name);
-    int whole = distance(wanted, length, name, name_length) * 2;
-    int part;
+    int whole = (int)distance(wanted, length, name, name_length, FARTHEST) * 2, part;
     if (length < 4 || length >= name_length)
         return whole;
-    part = distance(wanted, length, name, length) * 2 + 1;
-    return least(whole, part);
+    part = (int)distance(wanted, length, name, length, FARTHEST) * 2 + 1;
+    return part < whole ? part : whole;
 }
 
 void name_suggest(const struct graph *graph, const char *wanted, struct text *text)

@@ -188,7 +188,7 @@ end
 
 -- What stands for op and its like while a header is read: it may be kept in a local, not used. A module of lib/ that
 -- registers operations may be required at the top all the same: they are registered when the step runs.
-local function placeholder(name)
+local function absent_until_run(name)
   local text = name .. " is there inside upgrade(), downgrade() and run() only: the top level is run whenever the file "
     .. "is read"
   local function fail() error(text, 2) end
@@ -201,7 +201,7 @@ end
 
 for _, name in ipairs(vocabulary) do
   makers[name] = function(script)
-    if script.reading and at_run_time[name] then return placeholder(name) end
+    if script.reading and at_run_time[name] then return absent_until_run(name) end
     script.words = script.words or script.vocabulary()
     return script.words[name]
   end

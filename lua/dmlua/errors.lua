@@ -3,6 +3,8 @@
 -- Fields: kind (a name of host/error.h: migration, usage, refused, busy, connection, partial, interrupted), message,
 -- sqlstate, detail, hint, file, line, source (that line), revision, tenant, statement, position, traceback, state.
 
+local distance = require "dmlua.distance"
+
 local M = {}
 
 local mt = { __name = "dmlua.error" }
@@ -52,32 +54,12 @@ function M.usage(format, ...)
   error(M.new { kind = "usage", message = format:format(...) }, 0)
 end
 
--- Damerau-Levenshtein distance, given up above `limit`.
-local function distance(a, b, limit)
-  if math.abs(#a - #b) > limit then return limit + 1 end
-  local before, last = nil, {}
-  for j = 0, #b do last[j] = j end
-  for i = 1, #a do
-    local row = { [0] = i }
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      local d = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
-      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-        d = math.min(d, before[j - 2] + 1)
-      end
-      row[j] = d
-    end
-    before, last = last, row
-  end
-  return last[#b]
-end
-
 --- The candidate nearest to `name`, or nil when none is near. `candidates` is an array of strings.
 function M.nearest(name, candidates)
   local limit = math.max(1, math.min(3, #name // 3))
   local best, nearest = limit + 1, nil
   for _, candidate in ipairs(candidates) do
-    local d = distance(name:lower(), candidate:lower(), limit)
+    local d = distance(name, candidate, limit)
     if d < best then best, nearest = d, candidate end
   end
   return nearest
