@@ -20,20 +20,9 @@ struct bill {
     size_t count;   /* of debts */
 };
 
-static const char *debt_text(const struct run *run, int row, enum debt_field field)
-{
-    return PQgetvalue(run->at.debts, row, field);
-}
-
 static bool is_of(const struct bill *bill, int row)
 {
-    return strcmp(debt_text(bill->run, row, DEBT_WHAT), bill->revision) == 0 &&
-           strcmp(debt_text(bill->run, row, DEBT_DIRECTION), bill->direction) == 0;
-}
-
-static int debt_rows(const struct run *run)
-{
-    return run->at.debts != NULL ? PQntuples(run->at.debts) : 0;
+    return debt_is_of(bill->run, row, bill->revision, bill->direction);
 }
 
 /* The revision, by the graph; one whose file is gone is known by its debts. */
@@ -145,7 +134,7 @@ static int write_off(const struct bill *bill, struct error *error)
             ledger_send(run->ledger, LEDGER_DEBT_DROP, 4, values, NULL);
             run_record(run, bill->revision, atoi(values[2]), values[3], NULL, "written off", bill->direction, -1);
         }
-    payment_send_sweep(run, bill->revision, bill->direction);
+    debt_send_sweep(run, bill->revision, bill->direction);
     return txn_commit(run->ledger, error);
 }
 
@@ -236,7 +225,7 @@ static int run_loops(lua_State *L, const struct bill *bill, const struct script 
 static int sweep(const struct bill *bill, struct error *error)
 {
     txn_begin(bill->run->ledger);
-    payment_send_sweep(bill->run, bill->revision, bill->direction);
+    debt_send_sweep(bill->run, bill->revision, bill->direction);
     return txn_commit(bill->run->ledger, error);
 }
 

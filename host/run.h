@@ -44,6 +44,7 @@ struct run {
     char *tenant_role;  /* settled by the first loop; "none" for none */
     bool skipped;       /* a loop has left out the tenants that the options skip */
     size_t paid;        /* debts */
+    bool owing;         /* debts have come or gone since it began */
     bool last;          /* the plan's last step runs */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
 };

@@ -6,6 +6,7 @@
 #include "host/changed.h"
 #include "host/config.h"
 #include "host/graph.h"
+#include "host/loop/debt.h"
 #include "host/step.h"
 #include "host/txn.h"
 #include "host/version_table.h"
@@ -241,8 +242,17 @@ static int carry_out(lua_State *L, struct run *run, const struct tree *tree, con
     return rc == 0 ? (int)(plan->step_count - first) : -1;
 }
 
+/* Of the steps over which the rows move. */
+static void send_abandoned(struct run *run, const struct tree *tree, const struct graph_plan *plan)
+{
+    int row;
+    for (row = 0; row < debt_rows(run); row++)
+        if (debt_is_crossed(run, row, tree_graph(tree), plan))
+            debt_send_dropped(run, row);
+}
+
 /* Stamping moves the rows and runs nothing: one transaction for all its steps. */
-static int stamp(struct run *run, const struct graph_plan *plan, runner_event *event, void *data, struct error *error)
+static int stamp(struct run *run, const struct tree *tree, const struct graph_plan *plan, runner_event *event, void *data, struct error *error)
 {
     size_t i;
     if (plan->step_count == 0)
@@ -256,6 +266,7 @@ static int stamp(struct run *run, const struct graph_plan *plan, runner_event *e
         run_send_rows(run, step->deletes, step->delete_count, step->inserts, step->insert_count, &origin);
         run_record(run, step->revision, 0, NULL, NULL, "done", NULL, -1);
     }
+    send_abandoned(run, tree, plan);
     if (txn_commit(run->ledger, error) != 0) {
         error_text(&error->state, "nothing was stamped");
         return -1;
@@ -278,14 +289,15 @@ int runner_run(lua_State *L, struct run *run, const struct tree *tree, unsigned 
     if (run->options.tell_debts != NULL)
         run->options.tell_debts(run->options.tell_data, run->at.debts);
     if (make_plan(run, tree, command, targets, target_count, plan, error) != 0 ||
-        check_unfinished(run, plan, error) != 0 || check_width(run, plan, error) != 0)
+        check_unfinished(run, plan, error) != 0 || debt_check(run, tree_graph(tree), plan, error) != 0 ||
+        check_width(run, plan, error) != 0)
         return -1;
     if (plan->step_count == 0 && run->options.skip_count > 0) {
         error_set(error, ERROR_USAGE, "--skip-tenant: there is nothing to %s, so no loop runs", run->kind);
         return -1;
     }
     if (stamping)
-        return stamp(run, plan, event, data, error);
+        return stamp(run, tree, plan, event, data, error);
     if (check_scripts(tree, plan, error) != 0)
         return -1;
     warn_changed(run, tree);

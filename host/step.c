@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "host/config.h"
 #include "host/fix.h"
+#include "host/loop/debt.h"
 #include "host/loop/lane.h"
 #include "host/loop/roll.h"
 #include "host/loop/settings.h"
@@ -228,6 +229,8 @@ static int finish(struct step *step, struct error *error)
     run_send_rows(run, plan->deletes, plan->delete_count, plan->inserts, plan->insert_count, &origin);
     if (step->part > 1 || step->cut)
         ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, drop, NULL);
+    if (run->options.abandon) /* what was owed of the step that this one takes back */
+        debt_send_abandoned(run, plan->revision, plan->up ? "downgrade" : "upgrade");
     run_record(run, plan->revision, step->cut ? step->part : 0, NULL, step->script->sha256, "done", step->notes, -1);
     if (run->single)
         rc = db_await(run->ledger->db, error);

@@ -1,172 +1,16 @@
--- A resumable loop in which tenants fail: what is told, and the ways on: retry, skip, pay.
+-- Tenants that a resumable loop leaves out owe its revision: --skip-tenant, --only-tenant, and what is shown.
 
 local cjson = require "cjson"
 local helper = require "spec.helper"
+local loops = require "spec.support.loops"
 
-local function says(result, text)
-  assert.truthy(result.err:find(text, 1, true), result.err)
-end
+local count, loop, project, refused, rewrite, sabotage, says, succeeded, version, visits =
+  loops.count, loops.loop, loops.project, loops.refused, loops.rewrite, loops.sabotage, loops.says,
+  loops.succeeded, loops.version, loops.visits
 
 local function silent_of(result, text)
   assert.falsy(result.err:find(text, 1, true), result.err)
 end
-
-local function succeeded(result)
-  assert.are.equal("", result.code == 0 and "" or result.err)
-end
-
-local function refused(result, code, text)
-  assert.are.equal(code, result.code, result.err)
-  says(result, text)
-end
-
--- How often `text` stands in `whole`.
-local function count(whole, text)
-  local n, at = 0, 1
-  while true do
-    local from, to = whole:find(text, at, true)
-    if not from then return n end
-    n, at = n + 1, to + 1
-  end
-end
-
-local schema = [[ op.execute([=[
-  CREATE TABLE tenants (id text PRIMARY KEY);
-  INSERT INTO tenants SELECT 't' || lpad(g::text, 2, '0') FROM generate_series(1, 12) g;
-  CREATE TABLE customers (tenant_id text NOT NULL, visits int NOT NULL DEFAULT 0, note text);
-  INSERT INTO customers SELECT id FROM tenants;
-  ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
-  ALTER TABLE customers FORCE ROW LEVEL SECURITY;
-  CREATE POLICY customers_tenant_isolation ON customers
-    USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')));
-  GRANT SELECT, UPDATE ON customers TO app;
-  CREATE TABLE sabotage (tenant_id text);
-  GRANT SELECT ON sabotage TO app;
-]=]) ]]
-
--- Visits the tenant, or fails for one that sabotage names.
-local visit = [[
-  op.execute("UPDATE customers SET visits = visits + 1")
-  op.execute("SELECT 1 / (CASE WHEN EXISTS (SELECT FROM sabotage WHERE tenant_id = :t) THEN 0 ELSE 1 END)",
-    { t = tenant.id })
-]]
-
-local function loop(body, options)
-  return ("tenants.each(function(tenant)\n%s end, { mode = 'resumable'%s })\n"):format(body or visit, options or "")
-end
-
--- A database at aaaa, with bbbb (and what else `more` has) to come.
-local function project(upgrade, more)
-  local db = helper.database()
-  more = more or {}
-  local versions = { { revision = "aaaa", upgrade = schema },
-    { revision = "bbbb", down = "aaaa", upgrade = upgrade, downgrade = more.downgrade } }
-  for _, version in ipairs(more.versions or {}) do versions[#versions + 1] = version end
-  local folder = helper.project { database = db, versions = versions,
-    settings = { app_role = "app", tenants_query = "SELECT id FROM tenants ORDER BY id", global_tables = "sabotage" } }
-  succeeded(helper.dmlua("upgrade aaaa", { cwd = folder }))
-  local function run(...)
-    return helper.dmlua(..., { cwd = folder })
-  end
-  return run, db, folder
-end
-
-local function sabotage(db, ...)
-  helper.execute(db, "TRUNCATE sabotage")
-  for _, id in ipairs { ... } do
-    helper.execute(db, "INSERT INTO sabotage VALUES ('" .. id:gsub("'", "''") .. "')")
-  end
-end
-
-local function rewrite(folder, upgrade, more)
-  helper.write(folder .. "/versions/bbbb.lua", helper.revision { revision = "bbbb", down = "aaaa", upgrade = upgrade,
-    downgrade = more and more.downgrade })
-end
-
--- How often tenants were visited: "1:12" is all twelve once.
-local function visits(db)
-  return helper.value(db, "SELECT string_agg(visits || ':' || n, ' ' ORDER BY visits)"
-    .. " FROM (SELECT visits, count(*) AS n FROM customers GROUP BY visits) v")
-end
-
-local function version(db)
-  return helper.value(db, "SELECT string_agg(version_num, ' ') FROM alembic_version")
-end
-
-describe("a loop with failures", function()
-  it("names each failed tenant once: id, SQLSTATE, message, file and line", function()
-    local run, db = project(loop())
-    sabotage(db, "t03", "t07")
-    local result = run "upgrade head"
-    refused(result, 6, "2 tenants failed in part 1 of bbbb; 10 done in this run")
-    says(result, "\n  t03: 22012 division by zero at versions/bbbb.lua:13\n")
-    says(result, "\n  t07: 22012 division by zero at versions/bbbb.lua:13\n")
-    assert.are.equal(2, count(result.err, "division by zero"))
-    says(result, "database is at aaaa; bbbb waits for the tenants that failed")
-    assert.are.equal("aaaa", version(db))
-  end)
-
-  it("starts no later step", function()
-    local run, db = project(loop(), { versions = { { revision = "cccc", down = "bbbb",
-      upgrade = 'op.execute("UPDATE tenants SET id = id")' } } })
-    sabotage(db, "t03")
-    assert.are.equal(6, run("upgrade head").code)
-    assert.are.equal("0", helper.value(db, "SELECT count(*) FROM dmlua_ledger WHERE what = 'cccc'"))
-  end)
-
-  it("says what to type next, with the options that were given, and it can be typed as it stands", function()
-    local run, db, folder = project(loop(), { versions = { { revision = "cccc", down = "bbbb" } } })
-    sabotage(db, "t03", "t'0 4")
-    helper.execute(db, "INSERT INTO tenants VALUES ('t''0 4'), ('-t05'); INSERT INTO sabotage VALUES ('-t05');")
-    helper.write(folder .. "/my conf.ini", helper.read(folder .. "/dmlua.ini"))
-    local result = run { "upgrade", "-c", "my conf.ini", "head", "--env", "development" }
-    local global = "dmlua -c 'my conf.ini' --env development "
-    says(result, "\n      " .. global .. "log -n 4\n")
-    says(result, "\n      " .. global .. "upgrade head\n")
-    local skip = result.err:match "\n +dmlua([^\n]*%-%-skip%-tenant [^\n]*)\n"
-    assert.are.equal(" -c 'my conf.ini' --env development upgrade head --skip-tenant=-t05"
-      .. " --skip-tenant 't'\\''0 4' --skip-tenant t03 --reason TEXT", skip)
-  end)
-
-  it("has a row in the ledger for the run and for each failed tenant, which log shows", function()
-    local run, db = project(loop())
-    sabotage(db, "t03", "t07")
-    run "upgrade head"
-    assert.are.same({ { tenant = "t03", note = "22012: division by zero at versions/bbbb.lua:13" },
-      { tenant = "t07", note = "22012: division by zero at versions/bbbb.lua:13" },
-      { note = "2 tenants failed in part 1 of bbbb; 10 done in this run" } },
-      helper.sql(db, "SELECT tenant, note FROM dmlua_ledger WHERE what = 'bbbb' AND outcome = 'failed' ORDER BY id"))
-    local log = run "log -n 3"
-    assert.truthy(log.out:find("tenant t07; 22012: division by zero", 1, true), log.out)
-  end)
-
-  it("lists the failed tenants in its JSON error", function()
-    local run, db = project(loop())
-    sabotage(db, "t03", "t07")
-    local result = run "upgrade head --json"
-    assert.are.equal(6, result.code)
-    local failure = cjson.decode(result.out:match "[^\n]*\n$").error
-    assert.are.equal("partial", failure.kind)
-    assert.are.same({
-      { tenant = "t03", sqlstate = "22012", message = "division by zero", file = "versions/bbbb.lua", line = 13 },
-      { tenant = "t07", sqlstate = "22012", message = "division by zero", file = "versions/bbbb.lua", line = 13 },
-    }, failure.tenants)
-  end)
-
-  it("tells an error of the callback's own without a SQLSTATE, at its line", function()
-    local run = project(loop 'if tenant.id == "t05" then error("no") end')
-    refused(run "upgrade head", 6, "\n  t05: no at versions/bbbb.lua:12\n")
-  end)
-
-  it("does not print an id so that a terminal obeys it or a line is broken", function()
-    local run, db = project(loop())
-    helper.execute(db, [[INSERT INTO tenants VALUES (E'a\n\x1b[31mb'); INSERT INTO sabotage SELECT max(id) FROM tenants
-      WHERE id LIKE 'a%']])
-    local result = run "upgrade head"
-    refused(result, 6, "--skip-tenant $'a\\012\\033[31mb' --reason TEXT")
-    silent_of(result, "\27")
-  end)
-end)
 
 describe("--skip-tenant", function()
   local skip = { "upgrade", "head", "--skip-tenant", "t03", "--skip-tenant", "t07", "--reason", "no card on file" }
@@ -442,5 +286,60 @@ describe("--only-tenant", function()
     assert.are.equal("1:12", visits(db))
     assert.are.equal("", owed(run))
     assert.are.equal("aaaa", version(db))
+  end)
+end)
+
+describe("a debt", function()
+  local function owing(more)
+    local run, db, folder = project(loop(), more)
+    sabotage(db, "t03", "t07")
+    succeeded(run "upgrade bbbb --skip-tenant t03 --skip-tenant t07 --reason x")
+    sabotage(db)
+    return run, db, folder
+  end
+
+  it("keeps its revision from being taken back or stamped away, until it is paid", function()
+    local run, db = owing { downgrade = loop() }
+    for _, verb in ipairs { "downgrade aaaa", "downgrade base", "stamp aaaa", "stamp --purge base" } do
+      local result = run(verb)
+      refused(result, 3, "tenant t03 owes the upgrade of bbbb, which this would take back")
+      says(result, "dmlua upgrade bbbb --only-tenant ID")
+      assert.are.equal("bbbb", version(db))
+    end
+    succeeded(run "upgrade bbbb --only-tenant t03 --only-tenant t07")
+    succeeded(run "downgrade aaaa")
+    assert.are.equal("2:12", visits(db))
+  end)
+
+  it("goes with its revision when --abandon says so, which the ledger keeps", function()
+    for _, verb in ipairs { "downgrade aaaa --abandon", "stamp aaaa --abandon" } do
+      local run, db = owing()
+      succeeded(run(verb))
+      assert.are.equal("aaaa\n", run("current").out)
+      assert.are.equal("0", helper.value(db, "SELECT count(*) FROM dmlua_progress"))
+      assert.are.equal("2", helper.value(db,
+        "SELECT count(*) FROM dmlua_ledger WHERE outcome = 'abandoned' AND tenant IN ('t03', 't07') AND what = 'bbbb'"))
+      succeeded(run "upgrade head")
+      assert.are.equal("1:2 2:10", visits(db))
+    end
+  end)
+
+  it("of a downgrade keeps its revision from being run again", function()
+    local run, db = project("", { downgrade = loop() })
+    succeeded(run "upgrade head")
+    succeeded(run "downgrade aaaa --skip-tenant t03 --reason x")
+    refused(run "upgrade head", 3, "tenant t03 owes the downgrade of bbbb, which this would take back")
+    succeeded(run "downgrade base")
+    succeeded(run "downgrade bbbb --only-tenant t03")
+    assert.is_nil(helper.value(db, "SELECT to_regclass('nothing')"))
+  end)
+
+  it("is not in the way of what goes on from its revision", function()
+    local run = owing { versions = { { revision = "cccc", down = "bbbb" }, { revision = "dddd", down = "cccc" } } }
+    succeeded(run "upgrade head")
+    succeeded(run "downgrade bbbb")
+    succeeded(run "stamp head")
+    succeeded(run "upgrade bbbb --only-tenant t03")
+    assert.are.equal("dddd (head) (bbbb owed by t07)\n", run("current").out)
   end)
 end)

@@ -292,12 +292,12 @@ static int run_command(lua_State *L, const char *kind, unsigned command)
     steps = runner_run(L, &work->run, tree, command, targets, count, &work->plan, tell_event, &events, &error);
     if (steps < 0)
         return state_raise(L, &error);
-    if (work->run.skipped && standing_read(&session->ledger, &work->at, &error) != 0)
+    if (work->run.owing && standing_read(&session->ledger, &work->at, &error) != 0)
         return state_raise(L, &error);
     lua_createtable(L, 0, 3);
     put_integer(L, "steps", steps);
     put_texts(L, "heads", (const char *const *)work->run.at.rows, work->run.at.row_count);
-    session_push_debts(L, work->run.skipped ? work->at.debts : work->run.at.debts);
+    session_push_debts(L, work->run.owing ? work->at.debts : work->run.at.debts);
     lua_setfield(L, -2, "debts");
     return 1;
 }

@@ -1,7 +1,7 @@
 #ifndef DMLUA_LOOP_DEBT_H
 #define DMLUA_LOOP_DEBT_H
 
-#include "host/step.h"
+#include "host/run.h"
 
 /* A tenant that a resumable loop left out, because --skip-tenant said so, owes its revision: once the step is done, its
    row of dmlua_progress stays, and with it the rows of the step's parts, in state `owed`, from which --only-tenant takes
@@ -17,6 +17,23 @@ enum debt_field { DEBT_WHAT, DEBT_DIRECTION, DEBT_PART, DEBT_TENANT, DEBT_REASON
     " LEFT JOIN LATERAL (SELECT reason, who, started FROM {s}.dmlua_ledger WHERE version_table = t.version_table"           \
     " AND what = t.what AND kind = t.direction AND part = t.part AND tenant = t.tenant AND outcome = 'skipped'"             \
     " ORDER BY id DESC LIMIT 1) l ON true"                                                                                  \
-    " WHERE p.version_table = {t} AND p.tenant = '' AND p.state = 'owed' ORDER BY t.what, t.direction, t.part, t.tenant"
+    " WHERE p.version_table = {t} AND p.tenant_key = '' AND p.state = 'owed' ORDER BY t.what, t.direction, t.part, t.tenant"
+
+struct graph;
+struct graph_plan;
+
+/* The rows of run->at.debts, and what stands in them. Borrowed. */
+int debt_rows(const struct run *run);
+const char *debt_text(const struct run *run, int row, enum debt_field field);
+bool debt_is_of(const struct run *run, int row, const char *what, const char *direction);
+/* Does the plan take back the step that is owed? */
+bool debt_is_crossed(const struct run *run, int row, const struct graph *graph, const struct graph_plan *plan);
+/* A plan that does is refused, unless --abandon says that the debts go with it. */
+int debt_check(const struct run *run, const struct graph *graph, const struct graph_plan *plan, struct error *error);
+/* Sends: a debt is forgotten, or all of a step, and the ledger says so of each. */
+void debt_send_dropped(struct run *run, int row);
+void debt_send_abandoned(struct run *run, const char *what, const char *direction);
+/* Sends: the parts' rows go when nobody owes the step any more. */
+void debt_send_sweep(struct run *run, const char *what, const char *direction);
 
 #endif

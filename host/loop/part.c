@@ -47,10 +47,11 @@ static int count_behind(const struct step *step)
     return behind;
 }
 
-static void send_head(struct step *step)
+/* `closed`: the part itself is done, as far as the database knows. */
+static void send_head(struct step *step, bool closed)
 {
     txn_begin(step->run->ledger);
-    run_send_head(step->run, step->plan->revision, step->direction, step->finished + count_behind(step));
+    run_send_head(step->run, step->plan->revision, step->direction, step->finished + count_behind(step) + closed);
 }
 
 static void send_cursor(const struct tenant_loop *loop)
@@ -135,11 +136,11 @@ static void send_sweep(struct step *step)
                      3, values, NULL);
 }
 
-static int open_part(struct tenant_loop *loop, bool fresh, struct error *error)
+static int open_part(struct tenant_loop *loop, const struct part *part, struct error *error)
 {
     struct step *step = loop->step;
-    send_head(step);
-    if (fresh)
+    send_head(step, part != NULL && part->done);
+    if (part == NULL)
         send_sweep(step);
     step_send_progress(step, "running");
     send_cursor(loop);
@@ -227,7 +228,7 @@ int loop_open(struct tenant_loop *loop, struct error *error)
         return open_owed(loop, part, error);
     rc = settle(loop, part, error);
     if (rc == 0)
-        return open_part(loop, part == NULL, error);
+        return open_part(loop, part, error);
     if (rc > 0) {
         recorder_close(&step->recorder);
         step->finished++;
@@ -370,12 +371,34 @@ static int refuse_partial(struct tenant_loop *loop, struct error *error)
     return -1;
 }
 
+/* A tenant that has failed and is in the list no more is none of the loop's. */
+static void forget_gone(struct tenant_loop *loop)
+{
+    struct failures kept = {0};
+    size_t i;
+    for (i = 0; i < loop->failed.count; i++) {
+        const struct failure *failure = &loop->failed.list[i];
+        struct error place = {.file = failure->file, .line = failure->line};
+        memcpy(place.sqlstate, failure->sqlstate, sizeof place.sqlstate);
+        if (roll_has(&loop->roll, failure->tenant))
+            failures_add(&kept, failure->tenant, failure->message, &place);
+        else
+            report_log(REPORT_WARN, "dmlua.tenants", "tenant %s failed, and is in the list no more: %s", failure->tenant,
+                       failure->message);
+    }
+    failures_clear(&loop->failed);
+    loop->failed = kept;
+    loop->failures = (int)kept.count;
+}
+
 int loop_close(struct tenant_loop *loop, struct error *error)
 {
     struct step *step = loop->step;
     char note[64];
     show_close(step);
     step->looping = step->open = false;
+    if (!payment_runs(step->run))
+        forget_gone(loop);
     if (loop->failures > 0) {
         recorder_close(&step->recorder);
         return refuse_partial(loop, error);
@@ -387,7 +410,7 @@ int loop_close(struct tenant_loop *loop, struct error *error)
     }
     snprintf(note, sizeof note, "%d visited", loop->visited);
     step_note(step, "tenants", note);
-    send_head(step);
+    send_head(step, false);
     skip_send(loop);
     step_send_progress(step, "done");
     step_record_part(step);

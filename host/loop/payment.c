@@ -92,13 +92,3 @@ void payment_send(const struct tenant_loop *loop, const char *id)
     ledger_send(run->ledger, LEDGER_DEBT_DROP, 4, values, NULL);
     run_record(run, step->plan->revision, step->part, id, step->script->sha256, "done", step->direction, -1);
 }
-
-void payment_send_sweep(struct run *run, const char *revision, const char *direction)
-{
-    const char *values[2] = {revision, direction};
-    ledger_send_text(run->ledger,
-                     "DELETE FROM {s}.dmlua_progress p WHERE version_table = {t} AND what = $1 AND direction = $2"
-                     " AND tenant = '' AND state = 'owed' AND NOT EXISTS (SELECT FROM {s}.dmlua_progress t"
-                     " WHERE t.version_table = {t} AND t.what = $1 AND t.direction = $2 AND t.tenant <> '' AND t.state <> 'done')",
-                     2, values, NULL);
-}

@@ -15,7 +15,5 @@ bool payment_wants(const struct step *step, int part, const char *id);
 int payment_open(struct tenant_loop *loop, struct error *error);
 /* Behind the tenant's row, in its transaction: the debt is gone, and the ledger says so. */
 void payment_send(const struct tenant_loop *loop, const char *id);
-/* Sends: the parts' rows go when nobody owes the step any more. */
-void payment_send_sweep(struct run *run, const char *revision, const char *direction);
 
 #endif

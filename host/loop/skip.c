@@ -53,6 +53,7 @@ int skip_check_closed(struct tenant_loop *loop, struct error *error)
     for (i = 0; i < run->options.skip_count; i++)
         count += roll_has(&skipped, run->options.skip[i]);
     run->skipped = run->skipped || count == run->options.skip_count;
+    run->owing = run->owing || count > 0;
     roll_free(&skipped);
     return error->kind == ERROR_NONE ? 0 : -1;
 }
@@ -71,7 +72,7 @@ int skip_check(struct tenant_loop *loop, struct error *error)
         else if (!roll_has(&loop->roll, id))
             refuse_unknown(&loop->roll, id, error);
     }
-    run->skipped = true;
+    run->skipped = run->owing = true;
     return error->kind == ERROR_NONE ? 0 : -1;
 }
 
