@@ -16,7 +16,7 @@
 enum { NEWER = 10, FIXED = 10, WAIT_MS = 20 };
 
 static const char *const own_tables[] = {"dmlua_ledger", "dmlua_progress", "dmlua_tenants", "dmlua_tables",
-                                         "dmlua_database"};
+                                         "dmlua_database", "dmlua_undo"};
 enum { OWN = sizeof own_tables / sizeof *own_tables };
 
 /* The folder of the server's own version, or of a newer one; else whatever the PATH has. Owned. */

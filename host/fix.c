@@ -10,8 +10,10 @@
 #include "host/loop/show.h"
 #include "host/loop/visit.h"
 #include "host/runner_lock.h"
+#include "host/state.h"
 #include "host/tenant.h"
 #include "host/txn.h"
+#include "host/undo.h"
 
 int fix_check_statement(const struct db_statement *statement, struct error *error)
 {
@@ -60,11 +62,21 @@ int fix_begin(struct tenant_loop *loop, const char *id, struct error *error)
 {
     struct step *step = loop->step;
     struct ledger *ledger = step->run->ledger;
-    step->fix->before = db_rows(ledger->db);
-    step->fix->began = clock_now();
+    struct fix *fix = step->fix;
+    PQclear(fix->loaded);
+    fix->loaded = NULL;
+    fix->before = db_rows(ledger->db);
+    fix->began = clock_now();
     step->open = true;
-    txn_begin(ledger);
-    ledger_send(ledger, LEDGER_FIX_BEGIN, 0, NULL, NULL);
+    if (fix->log == NULL && fix->undoes == NULL)
+        txn_begin(ledger);
+    else
+        txn_begin_snapshot(ledger);
+    if (fix->undoes != NULL)
+        undo_load(step, fix->undoes, id, &fix->loaded);
+    if (fix->log != NULL && undo_keep_before(step, fix->log, id, error) != 0)
+        return -1;
+    ledger_send(ledger, LEDGER_FIX_BEGIN, 0, NULL, NULL); /* DDL of ours is before it */
     return tenant_enter(step, id, error);
 }
 
@@ -81,12 +93,29 @@ static int check_done(struct step *step, const char *id, long long *rows, struct
     if (db_await(ledger->db, error) != 0)
         return -1;
     *rows = db_rows(ledger->db) - fix->before;
+    if (fix->undoes != NULL) /* it brings back what was loaded, however many statements that takes */
+        *rows = strtoll(PQcmdTuples(fix->loaded), NULL, 10);
     if (fix->max_rows == NULL || *rows <= strtoll(fix->max_rows, NULL, 10))
         return 0;
     error_set(error, ERROR_REFUSED, "the fix has done what its header does not allow");
     error_text(&error->detail, "%lld rows written, max_rows is %s", *rows, fix->max_rows);
-    error_text(&error->file, "%s", step->script->path);
+    error_put(&error->file, step->script->path);
     return -1;
+}
+
+/* What the ledger says of the tenant beside its rows. Owned; null: nothing. */
+static char *note_of(const struct step *step)
+{
+    const struct fix *fix = step->fix;
+    const char *confined = step->run->unconfined ? "unconfined" : "";
+    char *note = NULL;
+    if (fix->undoes != NULL)
+        error_text(&note, "%s%sundoes %.8s", confined, *confined ? "; " : "", fix->undoes);
+    else if (fix->log != NULL)
+        error_text(&note, "%s%sundo log", confined, *confined ? "; " : "");
+    else if (*confined)
+        error_text(&note, "%s", confined);
+    return note;
 }
 
 static int keep(struct step *step, const char *id, long long rows, struct error *error)
@@ -94,16 +123,24 @@ static int keep(struct step *step, const char *id, long long rows, struct error 
     struct run *run = step->run;
     const struct script *script = step->script;
     const char *values[5] = {script->sha256, run->id, id, script->revision, step->fix->again ? "true" : "false"};
-    ledger_send(run->ledger, LEDGER_FIX_TENANT, 5, values, NULL);
-    run_record_tenant(run, script->revision, id, script->sha256, "done", run->unconfined ? "unconfined" : NULL, rows, -1);
+    char *note = note_of(step);
+    if (step->fix->undoes != NULL)
+        undo_settle(step, step->fix->undoes, id);
+    else
+        ledger_send(run->ledger, LEDGER_FIX_TENANT, 5, values, NULL);
+    run_record_tenant(run, script->revision, id, script->sha256, "done", note, rows, -1);
+    free(note);
     return txn_commit(run->ledger, error);
 }
 
 int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct error *error)
 {
     struct step *step = loop->step;
+    const struct fix *fix = step->fix;
     int rc = check_done(step, id, rows, error);
-    if (rc == 0 && step->fix->dry_run) {
+    if (rc == 0 && fix->log != NULL)
+        rc = undo_keep_after(step, fix->log, id, fix->dry_run, error);
+    if (rc == 0 && fix->dry_run) {
         txn_rollback(step->run->ledger, error);
         rc = error->kind == ERROR_NONE ? 0 : -1;
     } else if (rc == 0) {
@@ -168,10 +205,11 @@ int fix_close(struct tenant_loop *loop, struct error *error)
     show_close(loop->step);
     if (loop->failures == 0)
         return 0;
-    error_set(error, ERROR_PARTIAL, "%s failed for %d tenant%s; %d done in this run", loop->step->script->revision,
-              loop->failures, loop->failures == 1 ? "" : "s", loop->visited);
+    error_set(error, ERROR_PARTIAL, "%s%s failed for %d tenant%s; %d done in this run",
+              loop->step->fix->undoes != NULL ? "the undo of " : "", loop->step->script->revision, loop->failures,
+              loop->failures == 1 ? "" : "s", loop->visited);
     loop_tell_failures(loop, error);
-    error_text(&error->file, "%s", loop->step->script->path);
+    error_put(&error->file, loop->step->script->path);
     error_text(&error->hint, "mend the cause and run it again: tenants that are done are passed over");
     return -1;
 }
@@ -202,6 +240,28 @@ static void say_state(const struct step *step, struct error *error)
     free(standing);
 }
 
+/* 1: bind */
+static int call_undo(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "dmlua.undo");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "run");
+    lua_pushvalue(L, 1);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* [-1, +0] The bind table at the top. */
+static int call(lua_State *L, struct step *step, struct error *error)
+{
+    if (step->fix->undoes == NULL)
+        return script_run(L, step->script, "run", error);
+    lua_pushcfunction(L, call_undo);
+    lua_insert(L, -2);
+    return state_call(L, 1, 0, error);
+}
+
 /* [-2, +0] */
 static int drive(lua_State *L, struct step *step, struct error *error)
 {
@@ -210,7 +270,7 @@ static int drive(lua_State *L, struct step *step, struct error *error)
     lua_insert(L, -3);
     lua_setfield(L, -3, "options");
     lua_setfield(L, -2, "tenants");
-    rc = script_run(L, step->script, "run", error);
+    rc = call(L, step, error);
     bind_close(L, step);
     if (rc == 0)
         return 0;
@@ -220,15 +280,15 @@ static int drive(lua_State *L, struct step *step, struct error *error)
     return -1;
 }
 
-int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error)
+/* [-2, +0] */
+static int run_step(lua_State *L, struct step *step, struct error *error)
 {
-    struct graph_step plan = {.revision = script->revision, .up = true};
-    struct step *step = step_new(run, &plan, script);
+    struct fix *fix = step->fix;
     int top = lua_gettop(L) - 2, rc;
-    step->direction = "run";
-    step->fix = fix;
     step->looping = true;
-    rc = begin(run, fix, error);
+    rc = begin(step->run, fix, error);
+    if (rc == 0 && fix->log != NULL && !fix->dry_run)
+        rc = undo_make_table(step->run, fix->log, error);
     if (rc == 0)
         rc = settle_role(step, error);
     if (rc == 0)
@@ -238,6 +298,19 @@ int fix_run(lua_State *L, struct run *run, const struct script *script, struct f
         error->revision = NULL;
     }
     lua_settop(L, top);
+    return rc;
+}
+
+int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error)
+{
+    struct graph_step plan = {.revision = script->revision, .up = true};
+    struct step *step = step_new(run, &plan, script);
+    int rc;
+    step->direction = fix->undoes != NULL ? "undo" : "run";
+    step->fix = fix;
+    rc = run_step(L, step, error);
     step_free(step);
+    PQclear(fix->loaded);
+    fix->loaded = NULL;
     return rc;
 }

@@ -4,6 +4,8 @@
 #include "host/loop/part.h"
 #include "host/step.h"
 
+enum { FIX_FAILURES = 10 }; /* failed tenants after which a run of one ends */
+
 /* An ad-hoc fix: a script that runs for one tenant after the other, each in a transaction of its own under the tenant's
    context and role, with its rows in dmlua_progress and in the ledger. */
 struct fix {
@@ -13,6 +15,9 @@ struct fix {
     bool dry_run;         /* rolls everything back, and records nothing */
     int passed_over;      /* tenants for whom it does nothing, because earlier runs have done them */
     int max_failures;     /* after so many failed tenants the run goes on no more */
+    const struct undo_log *log; /* keeps what its undo will need; null: keeps nothing */
+    const char *undoes;   /* it is the undo of this run; else null */
+    PGresult *loaded;     /* of an undo: whose tag counts the tenant's pre-images */
     long long before;     /* rows written when the tenant's transaction began */
     double began;         /* clock_now, then */
 };
@@ -22,7 +27,8 @@ PGresult *fix_tenants(struct run *run, const struct script *script, struct error
 
 /* [-2, +0] Runs the script for the tenants, a list of rows with their id, below a table of options at the top: its
    on_tenant is called with {tenant, outcome, rows, seconds, message} once a tenant's transaction is over. A failed tenant does not
-   end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind refused. */
+   end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind refused. For an
+   undo `script` has the fix's name and hash alone: what runs is lua/dmlua/undo.lua. */
 int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error);
 
 /* The transaction of one tenant, as in host/loop/visit.h. */

@@ -251,15 +251,21 @@ void ledger_close(struct ledger *ledger)
     memset(ledger, 0, sizeof *ledger);
 }
 
-void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into)
+void ledger_send_host(struct ledger *ledger, const struct db_host *host, const char *text, int count,
+                      const char *const *values, PGresult **into)
 {
     char *sql = expand(ledger, text);
-    struct db_statement statement = {.sql = sql, .count = count, .values = values};
+    struct db_statement statement = {.sql = sql, .host = host, .count = count, .values = values};
     if (into != NULL)
         db_send_wanted(ledger->db, &statement, into);
     else
         db_send(ledger->db, &statement);
     free(sql);
+}
+
+void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into)
+{
+    ledger_send_host(ledger, NULL, text, count, values, into);
 }
 
 static void send_text(struct ledger *ledger, const char *text, int count, const char *const *values)

@@ -25,6 +25,7 @@ struct ledger {
 enum ledger_statement {
     LEDGER_BEGIN = 1,
     LEDGER_BEGIN_READ_ONLY,
+    LEDGER_BEGIN_SNAPSHOT,
     LEDGER_COMMIT,
     LEDGER_ROLLBACK,
     LEDGER_LOCK,
@@ -102,6 +103,9 @@ void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, 
 bool ledger_prepare(struct ledger *ledger, enum ledger_statement statement);
 /* A statement of the host's that is not worth preparing; `{s}` and `{v}` as in a ledger_read, `into` as above or null. */
 void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into);
+/* The same; its rows are not counted, and it may raise: see struct db_host. `host` outlives the statement and is plain. */
+void ledger_send_host(struct ledger *ledger, const struct db_host *host, const char *text, int count,
+                      const char *const *values, PGresult **into);
 /* Sends the session's own settings: no idle time-out, row security off. */
 void ledger_guard(struct ledger *ledger);
 /* A query of the ledger's tables: `{s}` and `{v}` in the text become the schema and the version table. */

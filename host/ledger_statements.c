@@ -30,6 +30,8 @@
 const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN, .plain = true}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
+    [LEDGER_BEGIN_SNAPSHOT] = {{.slot = LEDGER_BEGIN_SNAPSHOT, .plain = true},
+                               "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"},
     [LEDGER_COMMIT] = {{.slot = LEDGER_COMMIT, .tag = "COMMIT", .plain = true}, "COMMIT"},
     [LEDGER_ROLLBACK] = {{.slot = LEDGER_ROLLBACK, .plain = true}, "ROLLBACK"},
     [LEDGER_LOCK] = {{.slot = LEDGER_LOCK}, "LOCK TABLE {v} IN EXCLUSIVE MODE"},
@@ -183,7 +185,7 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " FROM (SELECT pg_catalog.string_agg(DISTINCT CAST(CAST(c.oid AS regclass) AS text), ', ') AS names"
          " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
          " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
-         " AND c.relkind IN ('r', 'p') AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)"
+         " AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)"
          " AND c.oid NOT IN (SELECT id FROM allowed)) w"},
     [LEDGER_FIX_TENANT] =
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},

@@ -5,6 +5,11 @@ void txn_begin(struct ledger *ledger)
     ledger_send(ledger, LEDGER_BEGIN, 0, NULL, NULL);
 }
 
+void txn_begin_snapshot(struct ledger *ledger)
+{
+    ledger_send(ledger, LEDGER_BEGIN_SNAPSHOT, 0, NULL, NULL);
+}
+
 void txn_begin_read_only(struct ledger *ledger)
 {
     ledger_send(ledger, LEDGER_BEGIN_READ_ONLY, 0, NULL, NULL);

@@ -8,6 +8,8 @@
    script's own COMMIT inside a DO block would succeed. */
 void txn_begin(struct ledger *ledger);
 void txn_begin_read_only(struct ledger *ledger);
+/* All its statements see one state of the database, and what they write themselves (REPEATABLE READ). */
+void txn_begin_snapshot(struct ledger *ledger);
 /* Sends COMMIT and waits for nothing. */
 void txn_send_commit(struct ledger *ledger);
 /* Sends COMMIT and waits for all that was sent. On failure everything since txn_begin is rolled back. */

@@ -14,7 +14,7 @@
     " c.relkind IN ('r', 'p', 'f', 'm', 'v') AND c.relpersistence <> 't'" \
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')" \
     " AND NOT (n.nspname = CAST($5 AS name) AND (c.relname = CAST($6 AS name) OR c.relname IN (" \
-    "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database')))" \
+    "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database', 'dmlua_undo')))" \
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d" \
     "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
 

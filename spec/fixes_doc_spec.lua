@@ -40,6 +40,6 @@ describe("doc/fixes.md", function()
       end
       helper.write(folder .. "/fixes/activate_pending.lua", text:match "\n```lua\n(.-)```")
     end
-    assert.are.equal(8, count)
+    assert.are.equal(12, count)
   end)
 end)

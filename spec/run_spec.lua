@@ -441,11 +441,4 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
     end
     assert.falsy(helper.value(db, "SELECT to_regclass('dmlua_ledger')::text"))
   end)
-
-  it("is exit 2 for what is not there yet", function()
-    local _, folder = project(fix(set_active))
-    local result = run(folder, "activate --all-tenants --undo-log")
-    assert.are.equal(2, result.code)
-    says(result, "not there yet")
-  end)
 end)

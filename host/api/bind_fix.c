@@ -95,7 +95,7 @@ int bind_fix(lua_State *L)
     luaL_checktype(L, TENANTS, LUA_TTABLE);
     count = luaL_len(L, TENANTS);
     loop = bind_loop_push(L, step, RETRIES, INT_MAX);
-    show_open(step, "run", (int)count + step->fix->passed_over, step->fix->passed_over, 1);
+    show_open(step, step->direction, (int)count + step->fix->passed_over, step->fix->passed_over, 1);
     for (row = 1; rc == 0 && row <= count; row++) {
         lua_geti(L, TENANTS, row);
         lua_getfield(L, -1, "id");

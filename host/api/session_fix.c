@@ -8,6 +8,7 @@
 #include "host/api/session_types.h"
 #include "host/fix.h"
 #include "host/state.h"
+#include "host/undo.h"
 
 /* [-0, +1] The rows of the result that the box owns. */
 static int push_rows(lua_State *L, struct work *work, struct error *error)
@@ -47,8 +48,8 @@ static const char done_text[] =
     "SELECT DISTINCT ON (l.tenant, l.sha256 = $2) l.tenant, l.sha256 = $2 AS same, l.sha256, l.who,"
     " pg_catalog.to_char(l.started AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at"
     " FROM {s}.dmlua_ledger l WHERE l.version_table = {t} AND l.kind = 'run' AND l.outcome = 'done'"
-    " AND (l.what = $1 OR l.sha256 = $2) AND (l.sha256 <> $2 OR EXISTS (SELECT FROM {s}.dmlua_progress p"
-    " WHERE p.version_table = {t} AND p.what = $2 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done'))"
+    " AND (l.what = $1 OR l.sha256 = $2) AND EXISTS (SELECT FROM {s}.dmlua_progress p"
+    " WHERE p.version_table = {t} AND p.what = l.sha256 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done')"
     " ORDER BY l.tenant, l.sha256 = $2, l.id DESC";
 
 /* The tables that the header names: the oid of each and of its audit table, its quoted name, and the columns of its
@@ -66,7 +67,7 @@ static const char tables_text[] =
     " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace";
 
 /* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…},
-   tables = {{name, oid, audit, quoted, key}…}}; `tables` is an array's text. Reads only. */
+   tables = {{name, oid, audit, quoted, key}…}, schema, version_table (where dmlua's own tables are)}; `tables` is an array's text. Reads only. */
 int session_fix_state(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -75,7 +76,9 @@ int session_fix_state(lua_State *L)
     const char *tables = luaL_checkstring(L, 3);
     struct error error = {0};
     struct work *work = work_push(L);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 4);
+    put_text(L, "schema", session->ledger.schema);
+    put_text(L, "version_table", session->ledger.table);
     work->result = ledger_query(&session->ledger, tables_text, 1, &tables, &error);
     push_rows(L, work, &error);
     lua_setfield(L, -3, "tables");
@@ -98,7 +101,37 @@ static const char *push_text(lua_State *L, int index, const char *name)
     return lua_tostring(L, -1);
 }
 
-enum { MAX_FAILURES = 10 };
+/* [-0, +1] The texts of the list that is the field of the table at the top, ended by null; null when there is none. */
+static const char *const *push_list(lua_State *L, const char *name)
+{
+    const char **list;
+    lua_Integer i, count;
+    if (lua_getfield(L, -1, name) != LUA_TTABLE)
+        return NULL;
+    count = luaL_len(L, -1);
+    list = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *list, 1);
+    lua_insert(L, -2);
+    for (i = 0; i < count; i++) {
+        lua_geti(L, -1, i + 1);
+        list[i] = luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+    list[count] = NULL;
+    lua_setiuservalue(L, -2, 1); /* keeps the texts */
+    return list;
+}
+
+/* [-0, +n] The options' undo_log {make, before, after}: what lua/dmlua/undo_sql.lua has made. */
+static void push_log(lua_State *L, int index, struct undo_log *log)
+{
+    if (lua_getfield(L, index, "undo_log") != LUA_TTABLE)
+        return;
+    log->make = push_text(L, -1, "make");
+    lua_pushvalue(L, -2);
+    log->before = push_list(L, "before");
+    lua_pushvalue(L, -2);
+    log->after = push_list(L, "after");
+}
 
 /* fix_run(fix, tenants, options): runs it for each row of the list; options: tables (oids, an array's text), max_rows,
    again, dry_run, passed_over (tenants that are done already), on_tenant, show (lua/dmlua/fix_show.lua), no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
@@ -106,10 +139,12 @@ int session_fix_run(lua_State *L)
 {
     struct session *session = session_check(L);
     const struct script *script = fix_script_check(L, 2);
-    struct fix fix = {.max_failures = MAX_FAILURES};
+    struct fix fix = {.max_failures = FIX_FAILURES};
+    struct undo_log log = {0};
     struct error error = {0};
     struct work *work;
     lua_settop(L, 4);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
     luaL_checktype(L, 3, LUA_TTABLE);
     luaL_checktype(L, 4, LUA_TTABLE);
     lua_getfield(L, 4, "x");
@@ -121,6 +156,9 @@ int session_fix_run(lua_State *L)
     fix.tables = push_text(L, 4, "tables");
     fix.max_rows = push_text(L, 4, "max_rows");
     work = push_run(L, session, 4);
+    push_log(L, 4, &log);
+    if (log.before != NULL)
+        fix.log = &log;
     lua_pushvalue(L, 3);
     lua_pushvalue(L, 4);
     if (fix_run(L, &work->run, script, &fix, &error) != 0)

@@ -42,10 +42,17 @@ int session_fix_tenants(lua_State *L);
 int session_fix_state(lua_State *L);
 int session_fix_run(lua_State *L);
 
+/* session_undo.c */
+int session_read(lua_State *L);
+int session_has_tables(lua_State *L);
+int session_undo_run(lua_State *L);
+int session_undo_forget(lua_State *L);
+
 /* session_debts.c */
 /* [-0, +1] A list of {revision, direction, part, tenant, reason, who, since}, of rows of enum debt_field or null. */
 void session_push_debts(lua_State *L, const PGresult *debts);
 int session_pay(lua_State *L);
+
 /* session_reads.c */
 int session_log(lua_State *L);
 int session_dump(lua_State *L);

@@ -39,7 +39,8 @@ local function read_entries(file)
       "a fix has a function run(tenant); this file has none")
   end
   if rawget(file.env, "undo") ~= nil then
-    fail(file.path, "write the way back as a fix of its own", "undo is not there yet")
+    fail(file.path, "`dmlua run --undo-log` keeps what the rows were, and `dmlua undo` takes it back",
+      "a fix has no function undo")
   end
 end
 

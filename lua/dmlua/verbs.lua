@@ -21,6 +21,7 @@ M.list = {
   { "edit", "open a migration in the editor" },
   { "baseline", "write one migration that makes the present schema and replaces the history" },
   { "run", "run an ad-hoc fix for some tenants, or for all" },
+  { "undo", "take back what an ad-hoc fix has changed" },
   { "tables", "list which tables are isolated, global or a debt; adopt and declare them" },
   { "log", "list what was run on the database, newest first" },
   { "config", "show the settings in force and where each comes from" },
@@ -32,7 +33,7 @@ M.list = {
 local later = {
   check = "`dmlua current --check-heads` is exit 3 unless all revisions ran; no tables are declared to compare with",
 }
-for name in ("deploy doctor lint rehearse repair report restore status tenants undo validate")
+for name in ("deploy doctor lint rehearse repair report restore status tenants validate")
   :gmatch "%S+" do
   later[name] = "`dmlua --help` lists the verbs"
 end

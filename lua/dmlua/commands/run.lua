@@ -1,17 +1,15 @@
 -- run: an ad-hoc fix, for one tenant after the other, each in a transaction of its own.
 
-local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local fix_files = require "dmlua.fix_files"
+local fix_report = require "dmlua.fix_report"
 local moving = require "dmlua.moving"
 local output = require "dmlua.output"
 local params = require "dmlua.params"
 local partial = require "dmlua.partial"
-local retyped = require "dmlua.retyped"
+local undo_log = require "dmlua.undo_log"
 
-local function later(name)
-  return function() errors.usage("%s is not there yet", name) end
-end
+local line = fix_report.line
 
 local function count(text)
   local value = math.tointeger(tonumber(text))
@@ -27,11 +25,11 @@ local function arguments(parser)
   parser:flag "--dry-run":description "run everything and roll it back; takes real locks"
   parser:option "--show":argname "N":convert(count)
     :description "print the first N rows that it changes, before and after"
+  parser:flag "--undo-log":description "keep what the rows were, so that `dmlua undo` can take it back"
   parser:flag "--yes":description "do not ask, in production"
   moving.lock_arguments(parser)
   parser:option "--new":argname "NAME":description "write the file of a new fix into fixes/ instead"
   parser:option "-m --message":argname "MESSAGE":description "what the new fix is for"
-  parser:flag "--undo-log":hidden(true):action(later "--undo-log")
 end
 
 local function check_words(options)
@@ -41,14 +39,8 @@ local function check_words(options)
   end
   if not options.script then errors.usage "run takes the fix to run; --new NAME writes one" end
   if options.message then errors.usage "-m goes with --new" end
-  if options.all_tenants and #options.tenant > 0 then
-    errors.usage "--tenant and --all-tenants exclude each other"
-  elseif not options.all_tenants and #options.tenant == 0 then
-    errors.raise { kind = "usage", message = "for whom? neither --tenant nor --all-tenants is given",
-      hint = "--tenant ID, which may be repeated, or --all-tenants" }
-  end
-  if options.lock_wait and options.no_wait then errors.usage "--lock-wait and --no-wait exclude each other" end
-  if options.reason and not utf8.len(options.reason) then errors.usage "--reason is no UTF-8 text" end
+  fix_report.check_tenants(options)
+  fix_report.check_options(options)
 end
 
 -- The rows of the tenants by id, and the ids in their order; each once.
@@ -93,10 +85,6 @@ local function allowed(header, found)
   return params.encode(oids)
 end
 
-local function line(format, ...)
-  engine.log("info", "dmlua.fix", format:format(...))
-end
-
 -- Leaves those out for whom this very file has run, and says so; says who had another form of it.
 local function without_done(fix, list, done, again)
   local same, earlier, left, skipped = {}, {}, {}, {}
@@ -117,48 +105,17 @@ local function without_done(fix, list, done, again)
   return left, skipped
 end
 
--- Production is asked about, on the terminal, or says --yes.
-local function confirm(context, fix, list)
-  local options = context.options
-  if options.yes or options.dry_run or context.config():environment() ~= "production" then return end
-  local what = ("%s for %d tenant%s in production"):format(fix.name, #list, #list == 1 and "" or "s")
-  if not engine.terminal().input then
-    errors.raise { kind = "refused", message = "running " .. what .. " asks first, and nobody is there to be asked",
-      hint = "--yes says that it is meant; --dry-run tries it out" }
-  end
-  io.stderr:write(("Run %s? [y/N] "):format(what))
-  local answer = io.read "l"
-  if not answer or not answer:lower():find "^%s*y" then
-    errors.raise { kind = "refused", message = "not run: the answer was not yes" }
-  end
-end
-
--- What is said of each tenant, and counted.
-local function listener(options, counts, show)
-  return function(it)
-    if show and it.outcome ~= "failed" then show:print(it.tenant, options.json) end
-    if it.outcome ~= "failed" then
-      counts.done, counts.rows = counts.done + 1, counts.rows + it.rows
-      if not options.json then line("%s: %s, %d row%s", it.tenant, it.outcome, it.rows, it.rows == 1 and "" or "s") end
-    end
-    if options.json then
-      output.json(output.object("tenant", it.tenant, "outcome", it.outcome, "rows", it.rows, "seconds", it.seconds,
-        "message", it.message))
-    end
-  end
-end
-
 local function report(options, fix, counts, skipped, run)
   if options.json then
-    for _, it in ipairs(skipped) do
-      output.json(output.object("tenant", it.tenant, "outcome", "skipped", "rows", nil, "seconds", nil, "message",
-        ("run by %s at %s UTC"):format(it.who, it.at)))
-    end
+    fix_report.skipped(skipped, "run")
     output.json(output.object("command", "run", "script", fix.name, "sha256", fix.sha256, "run", run,
       "done", counts.done, "skipped", #skipped, "rows", counts.rows, "dry_run", options.dry_run == true))
   else
-    line("%s: %d tenant%s %s, %d passed over, %d row%s", fix.name, counts.done, counts.done == 1 and "" or "s",
-      options.dry_run and "tried out and rolled back" or "done", #skipped, counts.rows, counts.rows == 1 and "" or "s")
+    line("%s: %s %s, %d passed over, %s", fix.name, fix_report.count(counts.done, "tenant"),
+      options.dry_run and "tried out and rolled back" or "done", #skipped, fix_report.count(counts.rows, "row"))
+    if options.undo_log and not options.dry_run and counts.done > 0 then
+      line("`dmlua undo %s --tenant ID` or `--all-tenants` takes it back", run:sub(1, 8))
+    end
   end
 end
 
@@ -171,10 +128,10 @@ local function shown_rows(options, header, tables)
   return require("dmlua.fix_show").new(options.show, tables, function(text) line("%s", text) end)
 end
 
-local function engine_options(options, header, oids, passed_over, show, listen)
-  return { show = show, tables = oids, max_rows = header.max_rows and tostring(header.max_rows), again = options.again,
-    passed_over = passed_over, dry_run = options.dry_run, on_tenant = listen, lock_wait = options.lock_wait,
-    no_wait = options.no_wait, reason = options.reason, x = options.x }
+local function engine_options(options, header, oids, passed_over, show, log, listen)
+  return { show = show, undo_log = log, tables = oids, max_rows = header.max_rows and tostring(header.max_rows),
+    again = options.again, passed_over = passed_over, dry_run = options.dry_run, on_tenant = listen,
+    lock_wait = options.lock_wait, no_wait = options.no_wait, reason = options.reason, x = options.x }
 end
 
 local function load_fix(context)
@@ -186,12 +143,8 @@ end
 -- The words that do what an interrupt has left undone. With --again that would be everything: then they do what was
 -- never done.
 local function resuming(options)
-  local words = { "run", retyped.word(options.script) }
-  if options.all_tenants then words[3] = "--all-tenants" end
-  for _, id in ipairs(options.tenant) do words[#words + 1] = retyped.option("--tenant", id) end
-  if options.dry_run then words[#words + 1] = "--dry-run" end
-  if options.yes then words[#words + 1] = "--yes" end
-  if options.reason then words[#words + 1] = retyped.option("--reason", options.reason) end
+  local words = fix_report.words(options, "run", options.script)
+  if options.undo_log then words[#words + 1] = "--undo-log" end
   return words
 end
 
@@ -205,12 +158,14 @@ local function run(context)
   local state = session:fix_state(fix.script, params.encode(fix.header.tables or {}))
   local oids = allowed(fix.header, state.tables)
   local show = shown_rows(options, fix.header, state.tables)
+  local log = options.undo_log and undo_log.new(session, context.config(), fix.header, state)
   local list, skipped = without_done(fix, rows, state.done, options.again or options.dry_run)
   local counts, id = { done = 0, rows = 0 }, nil
   if #list > 0 then
-    confirm(context, fix, list)
+    fix_report.confirm(context, "run", fix.name, list)
     if options.dry_run then line "dry run: everything runs here, takes real locks and is rolled back" end
-    local settings = engine_options(options, fix.header, oids, #skipped, show, listener(options, counts, show))
+    local listener = fix_report.listener(options, counts, show, "done")
+    local settings = engine_options(options, fix.header, oids, #skipped, show, log, listener)
     id = partial.resumable(options, resuming(options), function()
       return session:fix_run(fix.script, list, settings)
     end)
