@@ -31,12 +31,16 @@ local write = [[
 local read = [[
   op.get_bind():execute("SELECT visits FROM customers WHERE tenant_id = :t", { t = tenant.id }):fetchone()]]
 
+local function each(body, options)
+  return ("tenants.each(function(tenant)\n%s\nend, { mode = 'resumable'%s })"):format(body, options or "")
+end
+
 --- The loops that are killed in turn: name, and the step's text.
 M.loops = {
-  { name = "without reads",
-    upgrade = ("tenants.each(function(tenant)\n%s\nend, { mode = 'resumable' })"):format(write) },
-  { name = "with reads",
-    upgrade = ("tenants.each(function(tenant)\n%s\n%s\nend, { mode = 'resumable' })"):format(read, write) },
+  { name = "without reads", upgrade = each(write) },
+  { name = "with reads", upgrade = each(read .. "\n" .. write) },
+  { name = "without reads, on 4 connections", upgrade = each(write, ", workers = 4") },
+  { name = "with reads, on 4 connections", upgrade = each(read .. "\n" .. write, ", workers = 4") },
 }
 
 local of_runner = "usename = 'owner' AND datname = current_database()"

@@ -151,6 +151,7 @@ local function candidates(read)
     { "libpq, pipelined", program_of("pipelined", "", read) },
     { "libpq, pipelined, prepared", program_of("pipelined", "prepared", read) },
     { "dmlua", dmlua_tree("dmlua" .. kind, "", read) },
+    { "dmlua, workers = 4", dmlua_tree("dmlua-workers" .. kind, ", workers = 4", read) },
     { "Alembic, one transaction", alembic_tree("alembic" .. kind, read) },
   }
   for i, candidate in ipairs(list) do
