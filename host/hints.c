@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "host/first_word.h"
+
+enum { NAMEDATALEN = 64 }; /* the server's */
 
 enum when { ALWAYS, WITH_PARAMETERS };
 
@@ -141,7 +144,50 @@ static const struct {
     {"permission denied for function ", "FUNCTION ", "EXECUTE"},
 };
 
-static const char *privilege_of(const char *word, const char *object)
+/* The last part of the name that begins at `text`, as the server folds it. */
+static void name_at(const char *text, char *name, size_t room)
+{
+    size_t size;
+    do {
+        bool quotes = *text == '"';
+        size = 0;
+        text += quotes;
+        while (*text != '\0' && (quotes ? *text != '"' || text[1] == '"' : isalnum((unsigned char)*text) || *text == '_' ||
+                                                                            (unsigned char)*text >= 0x80)) {
+            text += quotes && *text == '"';
+            if (size + 1 < room)
+                name[size++] = (char)(quotes ? *text : tolower((unsigned char)*text));
+            text++;
+        }
+        text += quotes && *text == '"';
+    } while (*text++ == '.');
+    name[size] = '\0';
+}
+
+/* Is `name` what the statement writes to? What it only reads asks for less. */
+static bool is_target(const char *statement, const char *word, const char *name)
+{
+    static const char blanks[] = " \t\r\n";
+    const char *before = strcmp(word, "DELETE") == 0 ? "FROM" : strcmp(word, "UPDATE") == 0 ? word : "INTO";
+    const char *at = strcasestr(statement, before);
+    char found[NAMEDATALEN];
+    if (at == NULL)
+        return true;
+    at += strlen(before);
+    at += strspn(at, blanks);
+    if (strncasecmp(at, "ONLY", 4) == 0 && strchr(blanks, at[4]) != NULL)
+        at += 4 + strspn(at + 4, blanks);
+    name_at(at, found, sizeof found);
+    return strcmp(found, name) == 0;
+}
+
+static bool writes(const char *word)
+{
+    return strcmp(word, "INSERT") == 0 || strcmp(word, "UPDATE") == 0 || strcmp(word, "DELETE") == 0 ||
+           strcmp(word, "MERGE") == 0;
+}
+
+static const char *privilege_of(const char *statement, const char *word, const char *object, const char *name)
 {
     static const char *const words[][2] = {{"SELECT", "SELECT"},         {"TABLE", "SELECT"},
                                            {"INSERT", "INSERT"},         {"UPDATE", "SELECT, UPDATE"},
@@ -150,6 +196,8 @@ static const char *privilege_of(const char *word, const char *object)
     size_t i;
     if (*object != '\0')
         return strcmp(word, "CREATE") == 0 ? "CREATE" : "USAGE";
+    if (writes(word) && !is_target(statement, word, name))
+        return "SELECT";
     for (i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i][0], word) == 0)
             return words[i][1];
@@ -189,8 +237,12 @@ char *hint_denied(const char *sqlstate, const char *function, const char *messag
             break;
     if (i == sizeof denials / sizeof *denials)
         return NULL;
-    first_word(statement == NULL ? "" : statement, word, sizeof word);
-    privilege = denials[i].privilege != NULL ? denials[i].privilege : privilege_of(word, denials[i].object);
+    if (statement == NULL)
+        statement = "";
+    first_word(statement, word, sizeof word);
+    privilege = denials[i].privilege;
+    if (privilege == NULL)
+        privilege = privilege_of(statement, word, denials[i].object, message + strlen(denials[i].message));
     name = quoted(message + strlen(denials[i].message));
     grantee = quoted(role);
     if (name == NULL || grantee == NULL ||

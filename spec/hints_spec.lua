@@ -60,6 +60,10 @@ describe("a failed statement is answered with the way out", function()
     local denied = {
       { 'op.execute(\'INSERT INTO "Theirs" VALUES (1)\')', 'GRANT INSERT ON "Theirs" TO owner' },
       { 'op.execute(\'UPDATE "Theirs" SET id = 1\')', 'GRANT SELECT, UPDATE ON "Theirs" TO owner' },
+      { 'op.execute(\'INSERT INTO orders (customer) SELECT id FROM public."Theirs"\')',
+        'GRANT SELECT ON "Theirs" TO owner' },
+      { 'op.execute(\'DELETE FROM ONLY "public"."Theirs"\')', 'GRANT SELECT, DELETE ON "Theirs" TO owner' },
+      { 'op.execute(\'UPDATE ORDERS SET customer = t.id FROM "Theirs" t\')', 'GRANT SELECT ON "Theirs" TO owner' },
       { 'op.execute("CREATE TABLE hidden.t (id int)")', "GRANT CREATE ON SCHEMA hidden TO owner" },
       { 'op.execute("SELECT * FROM hidden.t")', "GRANT USAGE ON SCHEMA hidden TO owner" },
     }
