@@ -18,6 +18,9 @@
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d" \
     "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
 
+/* Its oid, or NULL. */
+#define WATCH_APP_ROLE "CAST(pg_catalog.to_regrole(pg_catalog.quote_ident($7)) AS oid)"
+
 /* Why a table is not isolated, or NULL. The one permissive policy that tenants need no guard to trust is the guards'
    own. A migrator that is the application role itself is not told so of each table. */
 #define WATCH_TABLE_FAULT \
@@ -34,9 +37,9 @@
     POLICY_NORMAL(POLICY_PREDICATE("CAST($1 AS text)", "CAST($2 AS text)", "w.type")) " AS normal) o" \
     "  WHERE p.polrelid = c.oid AND p.polpermissive AND " POLICY_WIDENS("o.normal") \
     "  ORDER BY p.polname LIMIT 1)," \
-    "  (SELECT 'it belongs to ' || pg_catalog.quote_ident(r.rolname) || ', who can turn row security off'" \
-    "   FROM pg_catalog.pg_roles r WHERE r.rolname = CAST($7 AS name) AND r.rolname <> current_user" \
-    "   AND pg_catalog.pg_has_role(r.oid, c.relowner, 'MEMBER'))) END" \
+    "  CASE WHEN CAST($7 AS text) <> current_user" \
+    "   AND pg_catalog.pg_has_role(" WATCH_APP_ROLE ", c.relowner, 'MEMBER')" \
+    "   THEN 'it belongs to ' || pg_catalog.quote_ident($7) || ', who can turn row security off' END) END" \
     " FROM (SELECT pg_catalog.max(x.type) AS type," \
     "  coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM (" \
     "  SELECT a.attnotnull, " POLICY_TYPE("a.atttypid") " AS type" \
@@ -45,8 +48,7 @@
 
 /* May the application read it, or everybody? */
 #define WATCH_IS_READ \
-    "(EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = CAST($7 AS name)" \
-    "  AND pg_catalog.has_any_column_privilege(r.oid, c.oid, 'SELECT'))" \
+    "(coalesce(pg_catalog.has_any_column_privilege(" WATCH_APP_ROLE ", c.oid, 'SELECT'), false)" \
     " OR EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) g WHERE g.grantee = 0 AND g.privilege_type = 'SELECT'))"
 
 /* The tables of tenants whose rows a view shows, through other views too, or NULL. */
@@ -68,12 +70,12 @@
     "(CASE WHEN c.relkind IN ('r', 'p') THEN " WATCH_TABLE_FAULT \
     " WHEN NOT CAST($3 AS boolean) THEN NULL" \
     " WHEN c.relkind = 'f' THEN 'a foreign table has no row security'" \
-    " WHEN NOT " WATCH_IS_READ " THEN NULL" \
-    " WHEN c.relkind = 'm' THEN 'a materialized view that the application may read keeps rows of ' || " WATCH_SHOWN \
+    " ELSE CASE WHEN NOT " WATCH_IS_READ " THEN NULL" \
+    " WHEN c.relkind = 'm' THEN 'a materialized view that the application may read keeps rows of '" \
     " WHEN EXISTS (SELECT FROM pg_catalog.unnest(c.reloptions) o WHERE o LIKE 'security_invoker=%') THEN NULL" \
     " WHEN EXISTS (SELECT FROM pg_catalog.pg_roles o WHERE o.oid = c.relowner AND (o.rolsuper OR o.rolbypassrls))" \
-    " THEN 'a view shows the application, with the eyes of a role that passes policies, rows of ' || " WATCH_SHOWN \
-    " END)"
+    " THEN 'a view shows the application, with the eyes of a role that passes policies, rows of '" \
+    " END || " WATCH_SHOWN " END)"
 
 /* How the table, or one that it is a partition of, is declared: 'global' or 'debt', or NULL. In a pattern of
    global_tables, divided by commas or blanks, * stands for anything. */
