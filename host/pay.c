@@ -222,13 +222,6 @@ static int run_loops(lua_State *L, const struct bill *bill, const struct script 
     return rc;
 }
 
-static int sweep(const struct bill *bill, struct error *error)
-{
-    txn_begin(bill->run->ledger);
-    debt_send_sweep(bill->run, bill->revision, bill->direction);
-    return txn_commit(bill->run->ledger, error);
-}
-
 static int settle(lua_State *L, struct bill *bill, const struct tree *tree, struct error *error)
 {
     const struct script *script;
@@ -237,10 +230,9 @@ static int settle(lua_State *L, struct bill *bill, const struct tree *tree, stru
     if (check_applied(bill, tree, error) != 0)
         return -1;
     script = find_script(bill, tree, error);
-    if (script == NULL || read_parts(bill, error) != 0 || check_file(bill, script, error) != 0 ||
-        run_loops(L, bill, script, error) != 0)
+    if (script == NULL || read_parts(bill, error) != 0 || check_file(bill, script, error) != 0)
         return -1;
-    return sweep(bill, error);
+    return run_loops(L, bill, script, error);
 }
 
 int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *direction, const char *target,

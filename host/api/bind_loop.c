@@ -6,6 +6,7 @@
 #include "host/api/bind_tenants.h"
 #include "host/api/put.h"
 #include "host/limit.h"
+#include "host/loop/failed.h"
 #include "host/loop/flight.h"
 #include "host/loop/show.h"
 #include "host/state.h"
@@ -303,8 +304,10 @@ static bool visit_missing(lua_State *L, struct tenant_loop *loop, int seen)
     loop->step->loop = loop;
     rc = flight_run(loop, tenants, missing, call_back, &callbacks, &error);
     loop->step->loop = NULL;
-    if (rc != 0)
+    if (rc != 0) {
+        failed_break(loop, &error);
         bind_fail(L, loop->step, &error);
+    }
     lua_settop(L, callbacks.rows - 1);
     return missing > 0;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/loop/failed.h"
 #include "host/loop/payment.h"
 #include "host/loop/roll.h"
 #include "host/loop/show.h"
@@ -54,7 +55,7 @@ static void send_head(struct step *step, bool closed)
     run_send_head(step->run, step->plan->revision, step->direction, step->finished + count_behind(step) + closed);
 }
 
-static void send_cursor(const struct tenant_loop *loop)
+void loop_send_cursor(const struct tenant_loop *loop)
 {
     char part[16], cursor[32];
     const char *values[4] = {loop->step->plan->revision, loop->step->direction, part, cursor};
@@ -143,7 +144,7 @@ static int open_part(struct tenant_loop *loop, const struct part *part, struct e
     if (part == NULL)
         send_sweep(step);
     step_send_progress(step, "running");
-    send_cursor(loop);
+    loop_send_cursor(loop);
     step->looping = step->open = true;
     return txn_commit(ledger_of(loop), error);
 }
@@ -314,94 +315,15 @@ void loop_note_done(struct tenant_loop *loop, const char *id)
     show_done(loop->step);
 }
 
-void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error)
-{
-    char *masked = config_mask(loop->step->run->config, error->message);
-    failures_add(&loop->failed, id, masked, error);
-    report_log(REPORT_DEBUG, "dmlua.tenants", "tenant %s failed: %s", id, masked);
-    show_failed(loop->step, id, error);
-    free(masked);
-}
-
-/* A row of the ledger: what ended the tenant, and where. */
-static void record_failure(struct tenant_loop *loop, const struct failure *failure)
-{
-    const struct step *step = loop->step;
-    char place[32] = "", *text = NULL, *note;
-    if (failure->line > 0)
-        snprintf(place, sizeof place, ":%d", failure->line);
-    error_text(&text, "%s%s%s%s%s%s", failure->sqlstate, failure->sqlstate[0] ? ": " : "", failure->message,
-               failure->file ? " at " : "", failure->file ? failure->file : "", failure->file ? place : "");
-    note = error_note(text);
-    run_record(step->run, step->plan->revision, step->part, failure->tenant, step->script->sha256, "failed", note, -1);
-    free(note);
-    free(text);
-}
-
-/* The failures' rows in the ledger, in a transaction of their own. It must not hide the failures. */
-static void record_failures(struct tenant_loop *loop)
-{
-    struct error ignored = {0};
-    size_t i;
-    if (!db_alive(ledger_of(loop)->db))
-        return;
-    txn_begin(ledger_of(loop));
-    if (!payment_runs(loop->step->run))
-        send_cursor(loop);
-    for (i = 0; i < loop->failed.count; i++)
-        record_failure(loop, &loop->failed.list[i]);
-    txn_commit(ledger_of(loop), &ignored);
-    error_clear(&ignored);
-}
-
-void loop_tell_failures(struct tenant_loop *loop, struct error *error)
-{
-    failures_clear(&error->failures);
-    error->failures = loop->failed;
-    memset(&loop->failed, 0, sizeof loop->failed);
-}
-
-static int refuse_partial(struct tenant_loop *loop, struct error *error)
-{
-    record_failures(loop);
-    error_set(error, ERROR_PARTIAL, "%d tenant%s failed in part %d of %s; %d done in this run", loop->failures,
-              loop->failures == 1 ? "" : "s", loop->step->part, loop->step->plan->revision, loop->visited);
-    error_text(&error->file, "%s", loop->step->script->path);
-    loop_tell_failures(loop, error);
-    return -1;
-}
-
-/* A tenant that has failed and is in the list no more is none of the loop's. */
-static void forget_gone(struct tenant_loop *loop)
-{
-    struct failures kept = {0};
-    size_t i;
-    for (i = 0; i < loop->failed.count; i++) {
-        const struct failure *failure = &loop->failed.list[i];
-        struct error place = {.file = failure->file, .line = failure->line};
-        memcpy(place.sqlstate, failure->sqlstate, sizeof place.sqlstate);
-        if (roll_has(&loop->roll, failure->tenant))
-            failures_add(&kept, failure->tenant, failure->message, &place);
-        else
-            report_log(REPORT_WARN, "dmlua.tenants", "tenant %s failed, and is in the list no more: %s", failure->tenant,
-                       failure->message);
-    }
-    failures_clear(&loop->failed);
-    loop->failed = kept;
-    loop->failures = (int)kept.count;
-}
-
 int loop_close(struct tenant_loop *loop, struct error *error)
 {
     struct step *step = loop->step;
     char note[64];
     show_close(step);
     step->looping = step->open = false;
-    if (!payment_runs(step->run))
-        forget_gone(loop);
-    if (loop->failures > 0) {
+    if (failed_close(loop, error) != 0) {
         recorder_close(&step->recorder);
-        return refuse_partial(loop, error);
+        return -1;
     }
     if (payment_runs(step->run)) {
         recorder_close(&step->recorder);

@@ -47,7 +47,9 @@ bool loop_wants(const struct tenant_loop *loop, const char *id);
 int loop_look(struct tenant_loop *loop, struct ledger *ledger, const char *id, char **cursor, struct error *error);
 /* Counts a tenant as done. */
 void loop_note_done(struct tenant_loop *loop, const char *id);
-/* Keeps what ended the tenant for the loop's end, which tells it. */
+/* Sends how many tenants there are, and how many have failed. */
+void loop_send_cursor(const struct tenant_loop *loop);
+/* failed.c: keeps what ended the tenant for the loop's end, which tells it. */
 void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error);
 /* Moves what it kept into an error. */
 void loop_tell_failures(struct tenant_loop *loop, struct error *error);

@@ -90,5 +90,6 @@ void payment_send(const struct tenant_loop *loop, const char *id)
     const char *values[4] = {step->plan->revision, step->direction, part, id};
     snprintf(part, sizeof part, "%d", step->part);
     ledger_send(run->ledger, LEDGER_DEBT_DROP, 4, values, NULL);
+    debt_send_sweep(run, step->plan->revision, step->direction);
     run_record(run, step->plan->revision, step->part, id, step->script->sha256, "done", step->direction, -1);
 }

@@ -81,7 +81,7 @@ end
 --- The same, and a failure of tenants in it gets the commands that lead on.
 function M.guarded(options, ways, fn)
   return explained(fn, function(failure)
-    if failure.failures then failure.hint = hint_of(failure, options, ways) end
+    if failure.kind == "partial" and failure.failures then failure.hint = hint_of(failure, options, ways) end
     explain_interrupt(failure, options, ways.retry)
   end)
 end
