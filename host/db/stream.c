@@ -13,7 +13,7 @@ enum {
     FLUSH_AT = 32 * 1024,      /* bytes after which a sender makes sure that the socket keeps up, */
     HELD_MAX = 4 * 1024 * 1024, /* and of what waits for answers, after which it waits for some of them */
     CANCEL_PATIENCE_MS = 3000, /* how long a cancelled statement may take to answer */
-    CANCEL_AGAIN_MS = 200      /* a cancel that comes between two statements of a stream hits nothing */
+    CANCEL_AGAIN_MS = 50       /* a cancel that comes between two statements of a stream hits nothing */
 };
 
 /* The connection is lost: nothing that is still in the stream will be answered. */

@@ -27,6 +27,7 @@ struct flight {
     size_t count, begun;
     struct visit *again; /* to be begun again, each when it is due */
     size_t depth;
+    double deepened; /* clock_now, when it was changed */
     bool alone; /* one callback at a time */
     flight_call *call;
     void *data;
@@ -102,13 +103,23 @@ static void put_again(struct flight *flight, struct visit *visit, double due)
     *at = visit;
 }
 
+/* What a change of the depth has led to shows only in those that were sent since: else it would be far too deep before the
+   first of them is answered, and an interrupt would have to wait for all of that. */
+static void settle_depth(struct flight *flight, const struct visit *visit)
+{
+    double now = clock_now(), took = now - visit->sent;
+    size_t depth = took > LATENCY ? flight->depth / 2 : took < LATENCY / 2 ? flight->depth * 2 : flight->depth;
+    if (visit->sent < flight->deepened)
+        return;
+    depth = depth < DEPTH_LEAST ? DEPTH_LEAST : depth < DEPTH_MOST ? depth : DEPTH_MOST;
+    if (depth != flight->depth)
+        flight->deepened = now;
+    flight->depth = depth;
+}
+
 static void settle_done(struct flight *flight, struct visit *visit)
 {
-    double took = clock_now() - visit->sent;
-    if (took > LATENCY && flight->depth > DEPTH_LEAST)
-        flight->depth--;
-    else if (took < LATENCY && flight->depth < DEPTH_MOST)
-        flight->depth++;
+    settle_depth(flight, visit);
     if (visit->after != NULL) {
         free(visit->cursor);
         visit->cursor = visit->after;
