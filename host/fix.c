@@ -149,6 +149,11 @@ int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct
     if (rc != 0)
         return -1;
     step->open = false;
+    if (step->fix->dry_run)
+        tally_drop(&step->run->counts);
+    tally_keep(step->run, &step->run->counts, 0);
+    if (tally_is_due(step->run))
+        tally_write(step->run);
     loop->visited++;
     show_done(step);
     return 0;
@@ -159,6 +164,7 @@ static void take_back(struct step *step, struct error *error)
 {
     struct error earlier = {0};
     txn_rollback(step->run->ledger, &earlier);
+    tally_drop(&step->run->counts);
     step->open = false;
     if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
         error_clear(error);
@@ -293,6 +299,7 @@ static int run_step(lua_State *L, struct step *step, struct error *error)
         rc = settle_role(step, error);
     if (rc == 0)
         rc = drive(L, step, error);
+    tally_close(step->run);
     if (rc != 0) { /* a fix is none */
         free(error->revision);
         error->revision = NULL;

@@ -26,7 +26,10 @@ static const char *const create_tables[] = {
     " part integer, service text, environment text NOT NULL, tenant text, who text NOT NULL, client text,"
     " started timestamptz NOT NULL, duration interval NOT NULL, rows bigint, sha256 text, outcome text NOT NULL,"
     " reason text, note text)",
-    "CREATE INDEX IF NOT EXISTS dmlua_ledger_what ON {s}.dmlua_ledger (version_table, what, id)",
+    "CREATE INDEX IF NOT EXISTS dmlua_ledger_what ON {s}.dmlua_ledger (version_table, what, id)"
+    " WHERE outcome <> 'counted'",
+    "CREATE INDEX IF NOT EXISTS dmlua_ledger_counted ON {s}.dmlua_ledger (version_table, what, id)"
+    " WHERE outcome = 'counted'",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_progress ("
     " version_table text NOT NULL, what text NOT NULL, direction text NOT NULL, part integer NOT NULL,"
     " round integer NOT NULL DEFAULT 0,"

@@ -36,6 +36,7 @@ enum ledger_statement {
     LEDGER_VERSION_UPDATE, /* new id, old id */
     LEDGER_VERSION_DELETE, /* id */
     LEDGER_RECORD,         /* enum ledger_field */
+    LEDGER_TALLY,          /* run, kind, service, environment, client; arrays of what, part, tenant, rows, place */
     LEDGER_PROGRESS_PUT,   /* what, direction, part, state, hash, statements, answers, run */
     LEDGER_PROGRESS_MOVE,  /* what, direction, part, cursor */
     LEDGER_PROGRESS_DROP,  /* what, direction */

@@ -85,6 +85,14 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
                        " pg_catalog.clock_timestamp() - pg_catalog.now()),"
                        " session_user, coalesce(pg_catalog.clock_timestamp()"
                        " - CAST($14 AS double precision) * interval '1 second', pg_catalog.now()))"},
+    [LEDGER_TALLY] = {{.slot = LEDGER_TALLY},
+                      "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
+                      " client, rows, outcome, note, duration, who, started)"
+                      " SELECT {t}, CAST($1 AS uuid), $2, c.what, nullif(c.part, 0), $3, $4, c.tenant, $5, c.rows, 'counted',"
+                      " c.place, interval '0', session_user, pg_catalog.now()"
+                      " FROM ROWS FROM (pg_catalog.unnest(CAST($6 AS text[])), pg_catalog.unnest(CAST($7 AS integer[])),"
+                      " pg_catalog.unnest(CAST($8 AS text[])), pg_catalog.unnest(CAST($9 AS bigint[])),"
+                      " pg_catalog.unnest(CAST($10 AS text[]))) AS c(what, part, tenant, rows, place)"},
     [LEDGER_PROGRESS_PUT] = {{.slot = LEDGER_PROGRESS_PUT},
                              "INSERT INTO {s}.dmlua_progress"
                              " (version_table, what, direction, part, state, hash, statements, answers, run_id)"

@@ -48,6 +48,7 @@ void run_open(struct run *run, struct ledger *ledger, const struct config *confi
 void run_close(struct run *run)
 {
     standing_free(&run->at);
+    tally_drop(&run->counts);
     free(run->client);
     free(run->tenant_role);
     memset(run, 0, sizeof *run);
@@ -78,6 +79,7 @@ int run_begin(struct run *run, struct error *error)
         standing_read(run->ledger, &run->at, error) != 0)
         return -1;
     run->was_empty = run->at.row_count == 0;
+    db_count(run->ledger->db, tally_rows, &run->counts);
     return 0;
 }
 

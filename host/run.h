@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "host/ledger.h"
+#include "host/loop/tally.h"
 #include "host/standing.h"
 
 struct config;
@@ -47,6 +48,8 @@ struct run {
     bool owing;         /* debts have come or gone since it began */
     bool last;          /* the plan's last step runs */
     bool unconfined;    /* tenant loops run as a role that passes the policies */
+    struct tally_counts counts; /* of tenants' statements in the transaction under way */
+    struct tally *tally;        /* of those that are committed, until they are written; may be null */
 };
 
 /* Fills a new run; run_close frees what it holds. The ledger and the configuration are borrowed. */

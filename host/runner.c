@@ -239,6 +239,7 @@ static int carry_out(lua_State *L, struct run *run, const struct tree *tree, con
         rc = commit_single(run, error);
     steps_settle(run, event, data);
     steps_drop(run);
+    tally_close(run);
     return rc == 0 ? (int)(plan->step_count - first) : -1;
 }
 

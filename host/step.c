@@ -179,6 +179,16 @@ void step_note(struct step *step, const char *name, const char *text)
     step->notes = notes;
 }
 
+void step_note_visits(struct step *step)
+{
+    char text[64];
+    if (step->visited == 0)
+        return;
+    snprintf(text, sizeof text, "%d visited", step->visited);
+    step_note(step, "tenants", text);
+    step->visited = 0;
+}
+
 const char *step_role(const struct step *step)
 {
     const struct run *run = step->run;
@@ -226,6 +236,7 @@ static int finish(struct step *step, struct error *error)
         return rc;
     step_send_state_check(step);
     watch_send(step);
+    step_note_visits(step);
     run_send_rows(run, plan->deletes, plan->delete_count, plan->inserts, plan->insert_count, &origin);
     if (step->part > 1 || step->cut)
         ledger_send(run->ledger, LEDGER_PROGRESS_DROP, 2, drop, NULL);
@@ -252,6 +263,7 @@ static void note_commit(void *data)
     struct step *step = data;
     step->ended = clock_now();
     step->committed = true;
+    tally_keep(step->run, &step->run->counts, step->cut ? step->part : 0);
 }
 
 /* The step is sent: from here on the plan counts with its rows. */
@@ -304,6 +316,8 @@ void steps_settle(struct run *run, void (*event)(void *, const struct graph_step
         run->sent_count--;
         step_free(step);
     }
+    if (!run->in_txn && tally_is_due(run))
+        tally_write(run);
 }
 
 void steps_commit(struct run *run)

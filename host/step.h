@@ -49,6 +49,8 @@ struct step {
     struct step_setting *settings; /* that the step has made for its session, in order */
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */
+    int visited;              /* tenants, by the loops of the open part's transaction */
+    size_t sent_before;       /* statements of the open part, when the present one's callback began */
     struct tenant_seen *tenants_seen; /* the lists that the step's loops have read */
     struct step_roll *rolls;  /* what its resumable loops have seen, host/loop/roll.h */
     bool late;                /* a tenant has appeared since: the step has to run once more */
@@ -102,6 +104,8 @@ int step_batches(struct step *step, const struct db_statement *statement, struct
 int step_await(struct step *step, struct error *error);
 double step_elapsed(const struct step *step);
 void step_note(struct step *step, const char *name, const char *text);
+/* Notes how many tenants the loops of the open part have visited, if there were any. */
+void step_note_visits(struct step *step);
 /* The role that the script's statements run as, now. Borrowed from the run. */
 const char *step_role(const struct step *step);
 /* Opens a part if none is open. */

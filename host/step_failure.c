@@ -103,6 +103,7 @@ void step_fail(struct run *run, struct step *step, struct error *error)
     struct error earlier = {0};
     struct step *failed;
     txn_rollback(run->ledger, &earlier);
+    tally_drop(&run->counts);
     run->in_txn = false;
     if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
         error_clear(error); /* what failed on the server stood before what the script tripped over */

@@ -105,6 +105,7 @@ void step_leave_part(struct step *step)
 
 void step_record_part(struct step *step)
 {
+    step_note_visits(step);
     run_record(step->run, step->plan->revision, step->part, NULL, step->script->sha256, "done", step->notes, -1);
     free(step->notes);
     step->notes = NULL;
@@ -133,6 +134,8 @@ int step_close_part(struct step *step, struct error *error)
     step_send_progress(step, "done");
     step_record_part(step);
     rc = txn_commit(step->run->ledger, error);
+    if (rc == 0)
+        tally_keep(step->run, &step->run->counts, step->part);
     step->finished += rc == 0;
     step_leave_part(step);
     return rc;

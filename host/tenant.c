@@ -259,9 +259,20 @@ int tenant_enter(struct step *step, const char *id, struct error *error)
     const char *values[3] = {config_get(run->config, "tenant_setting"), id, run->tenant_role};
     struct origin origin = {.revision = step->plan->revision, .tenant = id};
     error_text(&step->tenant, "%s", id);
+    step->sent_before = step->recorder.count;
     if (step->kept == NULL)
         ledger_send(run->ledger, LEDGER_TENANT_ENTER, 3, values, &origin);
     return db_failed(run->ledger->db) ? db_await(run->ledger->db, error) : 0;
+}
+
+/* The visit is the step's own; in a loop of transactions of their own these are counted. */
+static void count_visit(struct step *step)
+{
+    if (step->looping || step->kept != NULL)
+        return;
+    step->visited++;
+    if (step->recorder.count == step->sent_before)
+        tally_tenant(&step->run->counts, step->plan->revision, step->tenant);
 }
 
 void tenant_leave(struct step *step)
@@ -273,6 +284,7 @@ void tenant_leave(struct step *step)
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = step->tenant};
     if (step->kept == NULL)
         ledger_send(run->ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
+    count_visit(step);
     free(step->tenant);
     step->tenant = NULL;
 }

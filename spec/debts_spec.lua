@@ -171,7 +171,8 @@ describe("--only-tenant", function()
     assert.are.equal("1:12", visits(db))
     assert.are.equal("0", helper.value(db, "SELECT count(*) FROM dmlua_progress"))
     assert.are.same({ { tenant = "t03", outcome = "done" }, { tenant = "t07", outcome = "done" } },
-      helper.sql(db, "SELECT tenant, outcome FROM dmlua_ledger WHERE kind = 'pay' ORDER BY id"))
+      helper.sql(db, "SELECT tenant, outcome FROM dmlua_ledger WHERE kind = 'pay' AND outcome <> 'counted'"
+        .. " ORDER BY id"))
     silent_of(run "upgrade head", "owes")
   end)
 

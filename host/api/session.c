@@ -355,6 +355,7 @@ static const luaL_Reg methods[] = {
     {"stamp", session_stamp},
     {"pay", session_pay},
     {"log", session_log},
+    {"tallies", session_tallies},
     {"ensure_version", session_ensure_version},
     {"dump", session_dump},
     {"fix_tenants", session_fix_tenants},

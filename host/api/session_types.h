@@ -55,6 +55,7 @@ int session_pay(lua_State *L);
 
 /* session_reads.c */
 int session_log(lua_State *L);
+int session_tallies(lua_State *L);
 int session_dump(lua_State *L);
 /* session_tables.c */
 int session_tables(lua_State *L);

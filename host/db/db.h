@@ -84,6 +84,8 @@ PGresult *db_query_alone(struct db *db, const struct db_statement *statement, st
 /* COPY … FROM STDIN with its rows, inside a transaction block. Waits for all that was sent before, and for the
    answer. */
 int db_copy(struct db *db, const struct db_statement *statement, const char *data, size_t size, struct error *error);
+/* Told of a script's statement that is done: the rows that it has written, or -1 where it is none that writes. */
+typedef void db_counter(void *data, const struct origin *origin, long long rows);
 /* What is sent between a scope's beginning and its end fails the scope and not the stream: the owner looks when nothing
    of it is pending any more. Begins zeroed; whoever owns it outlives its pending entries, and clears `failure`. */
 struct db_scope {
@@ -91,6 +93,8 @@ struct db_scope {
     int slot;             /* of the host's statement that failed; 0: another one's failure */
     size_t pending;       /* entries that are not answered yet */
     long long rows;       /* that scripts' statements have written */
+    db_counter *counter;  /* told of them; may be null */
+    void *counts;         /* its data */
 };
 /* From here on what is sent is the scope's; null: the stream's own. db_await, db_failed and what waits tell of a failure
    of the scope then, too, and leave it there. */
@@ -114,6 +118,8 @@ struct pollfd db_poll(const struct db *db);
 /* Sends an interrupt (Ctrl-C) on to the server, which ends the statement that it carries out. */
 void db_interrupt(struct db *db);
 
+/* `counter` is told of scripts' statements outside of scopes; null: nobody is. */
+void db_count(struct db *db, db_counter *counter, void *counts);
 /* How many rows the scripts' statements have written since the connection began, by their command tags. */
 long long db_rows(const struct db *db);
 /* Has a statement failed that db_await has not yet handed over? */

@@ -301,6 +301,12 @@ PGresult *db_query_alone(struct db *db, const struct db_statement *statement, st
     return NULL;
 }
 
+void db_count(struct db *db, db_counter *counter, void *counts)
+{
+    db->counter = counter;
+    db->counts = counts;
+}
+
 long long db_rows(const struct db *db)
 {
     return db->rows;

@@ -42,6 +42,8 @@ struct db {
     struct error failure;     /* the first since the last await */
     bool prepared[DB_SLOTS];  /* sent, and not known to have failed */
     long long rows;           /* that scripts' statements have written */
+    db_counter *counter;      /* told of them, or null, */
+    void *counts;             /* with its data */
     int generation;           /* part of the prepared names; changes when they are forgotten */
     bool cancelled;           /* an interrupt was passed on to the server */
     double cancelled_at;      /* for the first time, by clock_now, */

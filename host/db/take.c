@@ -21,24 +21,34 @@ static void check_tag(struct db *db, const struct entry *entry, const PGresult *
                   host->tag);
 }
 
-static void add_rows(struct db *db, const struct entry *entry, long long rows)
-{
-    db->rows += rows;
-    if (entry->scope != NULL)
-        entry->scope->rows += rows;
-}
-
-/* Rows that a script's statement has written: its command tag ends with their number. MERGE came with PostgreSQL 15. */
-static void count_rows(struct db *db, const struct entry *entry, PGresult *result)
+/* Rows that a statement has written: its command tag ends with their number. MERGE came with PostgreSQL 15. -1: it is
+   none that writes. */
+static long long written_rows(PGresult *result)
 {
     static const char *const writers[] = {"INSERT ", "UPDATE ", "DELETE ", "MERGE "};
     const char *tag = PQcmdStatus(result);
     size_t i;
-    if (entry->kind != ENTRY_STATEMENT || entry->statement.host != NULL)
-        return;
     for (i = 0; i < sizeof writers / sizeof *writers; i++)
         if (strncmp(tag, writers[i], strlen(writers[i])) == 0)
-            add_rows(db, entry, strtoll(PQcmdTuples(result), NULL, 10));
+            return strtoll(PQcmdTuples(result), NULL, 10);
+    return -1;
+}
+
+static void count_rows(struct db *db, const struct entry *entry, PGresult *result)
+{
+    struct db_scope *scope = entry->scope;
+    db_counter *counter = scope != NULL ? scope->counter : db->counter;
+    long long rows;
+    if (entry->kind != ENTRY_STATEMENT || entry->statement.host != NULL)
+        return;
+    rows = written_rows(result);
+    if (counter != NULL)
+        counter(scope != NULL ? scope->counts : db->counts, &entry->statement.origin, rows);
+    if (rows < 0)
+        return;
+    db->rows += rows;
+    if (scope != NULL)
+        scope->rows += rows;
 }
 
 static void take_failure(struct db *db, const struct entry *entry, const PGresult *result)

@@ -120,6 +120,7 @@ static void settle_depth(struct flight *flight, const struct visit *visit)
 static void settle_done(struct flight *flight, struct visit *visit)
 {
     settle_depth(flight, visit);
+    tally_keep(flight->loop->step->run, &visit->counts, flight->loop->step->part);
     if (visit->after != NULL) {
         free(visit->cursor);
         visit->cursor = visit->after;
@@ -324,10 +325,19 @@ static void check_interrupt(struct flight *flight)
     error_set(&flight->end, ERROR_INTERRUPTED, "interrupted");
 }
 
+/* On the step's own connection, between two transactions. */
+static void write_tally(struct flight *flight)
+{
+    struct run *run = flight->loop->step->run;
+    if (tally_is_due(run) && flight->lanes[0].open == NULL)
+        tally_write(run);
+}
+
 static void fly(struct flight *flight)
 {
     while (flight->end.kind == ERROR_NONE && !is_over(flight)) {
         bool moved = settle_all(flight);
+        write_tally(flight);
         moved = go_on_all(flight) || moved;
         moved = begin_some(flight) || moved;
         if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight))

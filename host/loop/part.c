@@ -332,9 +332,11 @@ int loop_close(struct tenant_loop *loop, struct error *error)
     }
     snprintf(note, sizeof note, "%d visited", loop->visited);
     step_note(step, "tenants", note);
+    tally_write(step->run);
     send_head(step, false);
     skip_send(loop);
     step_send_progress(step, "done");
+    tally_send_unknown(step->run, step->plan->revision, step->direction, step->part);
     step_record_part(step);
     recorder_close(&step->recorder);
     if (txn_commit(ledger_of(loop), error) != 0)

@@ -35,6 +35,7 @@ void visit_renew(struct visit *visit)
 {
     error_clear(&visit->scope.failure);
     memset(&visit->scope, 0, sizeof visit->scope);
+    tally_drop(&visit->counts);
     error_clear(&visit->failure);
     PQclear(visit->answer);
     visit->answer = NULL;
@@ -88,6 +89,10 @@ void visit_begin(struct tenant_loop *loop, struct visit *visit)
     values[7] = config_get(run->config, "tenant_setting");
     values[8] = run->tenant_role;
     visit->generation = db_generation(ledger->db);
+    visit->scope.counter = tally_rows;
+    visit->scope.counts = &visit->counts;
+    if (visit->cursor == NULL)
+        tally_tenant(&visit->counts, loop->step->plan->revision, visit->id);
     db_scope(ledger->db, &visit->scope);
     txn_begin(ledger);
     ledger_send(ledger, LEDGER_LOOP_ENTER, 9, values, &origin);

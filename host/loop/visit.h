@@ -34,6 +34,7 @@ struct visit {
     struct lua_State *thread; /* that its callback runs in */
     int generation;       /* of what was prepared when it began */
     struct db_scope scope;
+    struct tally_counts counts; /* of what its statements have written */
     struct error failure; /* the first that a call of its callback met, also if that has caught it */
     PGresult *answer;     /* of the read that it waits for */
 };
