@@ -219,6 +219,7 @@ static int run_loops(lua_State *L, const struct bill *bill, const struct script 
     if (rc != 0)
         step_fail(bill->run, step, error);
     step_free(step);
+    tally_close(bill->run);
     return rc;
 }
 

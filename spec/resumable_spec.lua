@@ -67,7 +67,8 @@ describe("a resumable loop", function()
     assert.are.equal("12", helper.value(db, "SELECT count(DISTINCT xmin::text) FROM customers"))
     assert.are.equal("0", helper.value(db, "SELECT count(*) FROM dmlua_progress"))
     assert.are.equal("bbbb", version(db))
-    assert.truthy(helper.value(db, "SELECT note FROM dmlua_ledger WHERE what = 'bbbb' AND part = 1 AND outcome = 'done'")
+    assert.truthy(helper.value(db, "SELECT note FROM dmlua_ledger WHERE what = 'bbbb' AND part = 1"
+      .. " AND outcome = 'done'")
       :find("12 visited", 1, true))
   end)
 

@@ -277,8 +277,9 @@ tenants = {}
 ---@field max_failures? integer
 ---@field covers? string|table
 ---@field workers? integer
+---@field batch? integer|{table: string, key?: string, size?: integer, schema?: string}
 ---Calls fn once for every tenant, in the tenant's own context.
----@param fn fun(tenant: {id: string})
+---@param fn fun(tenant: {id: string}, batch?: table): string?
 ---@param options? tenants.options
 function tenants.each(fn, options) end
 ---The tenants' ids, each once, in the list's order.

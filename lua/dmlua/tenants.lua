@@ -2,6 +2,7 @@
 -- arguments are read.
 
 local arguments = require "dmlua.arguments"
+local tenant_batches = require "dmlua.tenant_batches"
 local tenant_lists = require "dmlua.tenant_lists"
 
 local M = {}
@@ -26,12 +27,13 @@ end)
 local each = {
   { "fn", "function" },
   options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "times",
-    max_failures = "times", workers = "workers", covers = "any" },
+    max_failures = "times", workers = "workers", covers = "any", batch = "batch" },
 }
 
 -- What only a transaction a tenant can have: the name of an option, why it is refused elsewhere.
 local only_resumable = {
   workers = "one transaction for all tenants has one connection",
+  batch = "a batch is a transaction of its own",
 }
 
 local function check_mode(given)
@@ -80,13 +82,14 @@ function M.new(step)
     bind:each(fn, options)
   end
 
-  --- each(fn, {from, mode, allow_empty, retries, max_failures, workers, covers}): calls fn(tenant) for every tenant, in
-  --- its context.
+  --- each(fn, {from, mode, allow_empty, retries, max_failures, workers, covers, batch}): calls fn(tenant) for every
+  --- tenant, in its context.
   --- Atomic: in the step's transaction, all or none. Resumable: in a transaction each, with a row that says it is done;
   --- what a deadlock ended is tried again (`retries` times, 5), from the callback's beginning; the loop goes on past
   --- failed tenants up to `max_failures` (10), the step is then not complete (exit 6), and a rerun visits the missing.
   --- `covers`: tables whose rows that no tenant reaches are counted and named.
-  --- `workers` connections carry it (1).
+  --- `workers` connections carry it (1). `batch`: fn(tenant, batch) is called for each batch of a tenant's rows, in a
+  --- transaction that also keeps the cursor.
   function tenants.each(...)
     local given = arguments.read("tenants.each", each, ...)
     check_mode(given)
@@ -94,7 +97,12 @@ function M.new(step)
     options.retries, options.max_failures = given.retries, given.max_failures
     options.workers = given.workers
     if given.covers ~= nil and not step.tenant then report_cover(given, options) end
-    visit(given.fn, options)
+    local fn = given.fn
+    options.batch = given.batch
+    if type(given.batch) == "table" and not step.tenant then
+      options.batch, fn = tenant_batches.ranges(step, given.batch, fn)
+    end
+    visit(fn, options)
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.
