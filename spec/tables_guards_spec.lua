@@ -221,9 +221,11 @@ describe("the guards of tables", function()
 
     it("takes the audit table with it", function()
       run(customers .. [[guards.ensure_audit_trigger("customers")
-        guards.rename_tenant_aware_table("customers", "clients")
-        guards.ensure_audit_trigger("clients")]])
+        guards.rename_tenant_aware_table("customers", "clients")]])
       as_tenant("a", "INSERT INTO clients VALUES (1, 'a')")
+      changes()
+      run [[guards.ensure_audit_trigger("clients")]]
+      assert.same({}, changes())
       assert.equal(1, #app:exec("SELECT FROM clients_audit").rows)
       assert.is_nil(value "SELECT to_regclass('customers_audit')")
     end)
@@ -300,6 +302,25 @@ describe("the guards of tables", function()
         value "SELECT polname FROM pg_policy WHERE polrelid = 'customers_audit'::regclass")
       owner:exec "ALTER TABLE customers DISABLE TRIGGER USER"
       assert.truthy(refusal([[guards.ensure_audit_trigger("customers")]]).message:find("disabled", 1, true))
+    end)
+
+    it("finds a table that search_path finds, in whatever schema that is", function()
+      owner:exec 'CREATE SCHEMA "Sp ace"'
+      owner:exec [[CREATE SCHEMA "it's"]]
+      for _, schema in ipairs { '"Sp ace"', [["it's"]] } do
+        owner:exec("SET search_path = " .. schema .. ", public")
+        owner:exec "CREATE TABLE t (id int, tenant_id text NOT NULL)"
+        if schema:find "'" then
+          assert.truthy(refusal([[guards.ensure_audit_trigger("t")]]).hint:find("option schema", 1, true))
+        else
+          run [[guards.ensure_audit_trigger("t")]]
+          owner:exec "INSERT INTO t VALUES (1, 'a')"
+          assert.equal(1, #owner:exec([[SELECT FROM pg_tables WHERE schemaname = 'Sp ace' AND tablename = 't_audit']])
+            .rows)
+        end
+        owner:exec("DROP SCHEMA " .. schema .. " CASCADE")
+      end
+      owner:exec "RESET search_path"
     end)
 
     it("refuses a table of the audit's name that is none, and stands on a partitioned table", function()

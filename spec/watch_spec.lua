@@ -316,6 +316,17 @@ describe("the watch over tables", function()
     refused(upgrade(make, settings, [[op.execute("CREATE TABLE kept AS SELECT * FROM ref_x")]]), "public.kept")
   end)
 
+  it("keeps the declaration of a table that op.rename_table renames, a debt's too", function()
+    helper.execute(database.owner, 'CREATE TABLE "Legacy" (id int)')
+    local folder = project([[op.create_table("days", sa.Column("id", sa.Integer), { tenant = "global" })]], nil,
+      [[op.rename_table("days", "Days") op.rename_table("Legacy", "old")]])
+    assert.equal(0, helper.dmlua("tables adopt", { cwd = folder }).code)
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.equal(0, result.code, result.err)
+    assert.equal('public."Days" global, public.old debt', helper.value(database,
+      "SELECT string_agg(name || ' ' || declared, ', ' ORDER BY name) FROM dmlua_tables"))
+  end)
+
   it("forgets the declaration of a table that is gone", function()
     local result = upgrade([[op.create_table("orders", sa.Column("id", sa.Integer), { tenant = "global" })]], nil,
       [[op.drop_table("orders")]])

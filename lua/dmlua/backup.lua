@@ -241,8 +241,8 @@ local restore = [[
 
 local drop = [[
 {own}
+  RAISE NOTICE USING MESSAGE = format('dmlua: %s: backup dropped', target);
   EXECUTE format('DROP TABLE %s', target);
-  changes := changes || 'backup dropped'::text;
 ]]
 
 -- For each tenant the number of rows in both tables, where they differ. A table without tenants is one group.

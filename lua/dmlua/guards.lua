@@ -182,7 +182,7 @@ function M.new(step)
   function guards.setup_tenant_isolation(...)
     local name = "guards.setup_tenant_isolation"
     check_strategy(name, arguments.read(name, signatures.setup, ...).strategy)
-    if settings.rls and settings.app_role then send(blocks.ensure_role(settings.app_role, settings.schema)) end
+    if settings.rls and settings.app_role then send(blocks.ensure_role(settings.app_role)) end
   end
 
   --- enable_tenant_isolation_on(table, {strategy, schema}): column, indexes and row security in one call.

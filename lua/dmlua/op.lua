@@ -154,6 +154,11 @@ local function declare_global(bind, made)
   send_all(bind, { require("dmlua.guards.declare").block(place, settings.schema) })
 end
 
+local function rename_declared(bind, made)
+  send_all(bind, { require("dmlua.guards.declare").rename(made.old_table_name, made.new_table_name, made.schema,
+    bind.settings.schema) })
+end
+
 -- Carries out the directive `name`, called `full` in errors, on arguments that have been read.
 local function perform(step, doors, name, full, given)
   given.kind = name
@@ -177,6 +182,7 @@ local function perform(step, doors, name, full, given)
     doors.open(tables, function() send_all(bind, texts) end)
   end
   if made.tenant == "global" then declare_global(bind, made) end
+  if name == "rename_table" and bind.settings.declarations then rename_declared(bind, made) end
   return made_table(made)
 end
 

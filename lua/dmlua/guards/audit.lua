@@ -114,7 +114,36 @@ local function write_function(names, body)
     .. " SET search_path = pg_catalog, pg_temp SET row_security = on AS %s"):format(names.write, quote.dollar(body))
 end
 
---- The audit table of `place`, its functions and triggers. `schema`: where it is, which a function has to name.
+-- A trigger must not look for its table by search_path. Where no schema is named, the server says where the table is,
+-- and puts that into the text that it then carries out.
+local HERE = "dmlua_here"
+
+local find_schema = [[
+
+DECLARE
+  space text := coalesce((SELECT quote_ident(n.nspname) FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass({table})),
+    quote_ident(current_schema()));
+BEGIN
+  IF space ~ '[''$]' THEN
+    RAISE EXCEPTION USING ERRCODE = 'ZD001',
+      MESSAGE = format('TenantIsolationError: the schema %s has to be named in the call', space),
+      DETAIL = json_build_object('table', {table}, 'checks', ARRAY['schema_unnamed'])::text,
+      HINT = 'Its name has a quotation mark: give it as the option schema.';
+  END IF;
+  EXECUTE replace({text}, {here}, space || '.');
+END
+]]
+
+-- The statement that `make` writes for the table of `place`, wherever that is.
+local function in_its_schema(place, make)
+  if place.schema then return make(place) end
+  local text = make(setmetatable({ schema = HERE }, { __index = place }))
+  return text and block.statement(find_schema, { table = quote.literal(quote.ident(place.table)),
+    text = quote.literal(text), here = quote.literal(HERE .. ".") })
+end
+
+--- The audit table of `place`, its functions and triggers.
 function M.block(place)
   local names, tenant = names_of(place), quote.ident(place.column)
   local trigger, keep_trigger = place.table .. "_audit_write", place.table .. "_audit_keep"
@@ -174,8 +203,7 @@ local function policy_of(place)
   return (#name <= 46 and name .. "_" or "") .. "tenant_isolation"
 end
 
---- Gives the audit table, if there is one, the name of a table that has been renamed; nil where there can be none.
-function M.rename(old, new, settings)
+local function rename(old, new, settings)
   if #old.table > LONGEST then return nil end -- it cannot have one
   local from = names_of(old)
   if #new.table > LONGEST then
@@ -201,21 +229,25 @@ function M.rename(old, new, settings)
   }))
 end
 
+--- Gives the audit table, if there is one, the name of a table that has been renamed; nil where there can be none.
+function M.rename(old, new, settings)
+  return in_its_schema(new, function(place)
+    return rename(setmetatable({ schema = place.schema }, { __index = old }), place, settings)
+  end)
+end
+
 --- Adds ensure_audit_trigger(table, {column, schema}).
 function M.add(guards, step, tools)
   function guards.ensure_audit_trigger(...)
     local given = arguments.read("guards.ensure_audit_trigger", { { "table_name", "name" },
       options = { column = "name", schema = "name" } }, ...)
-    -- A trigger must not look for its table by search_path; with --sql nobody can ask where it would be found.
-    given.schema = given.schema or step.bind.settings.schema or "public"
     local place = tools.place_of(given)
     guards.assert_tenant_column(given.table_name, { column = given.column, schema = given.schema })
-    tools.send(M.block(place))
+    tools.send(in_its_schema(place, M.block))
     local audit = tools.place_of { table_name = given.table_name .. "_audit", schema = given.schema,
       column = given.column }
     audit.app_role = nil -- which only reads there
-    tools.send(step.bind.settings.rls and blocks.ensure_isolation(audit)
-      or blocks.assert_column(audit))
+    tools.send(in_its_schema(audit, step.bind.settings.rls and blocks.ensure_isolation or blocks.assert_column))
   end
 end
 

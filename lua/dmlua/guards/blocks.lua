@@ -319,12 +319,11 @@ DECLARE
 BEGIN
 ]]
 
---- The application role is there, cannot pass policies and may use the schema, which is the present one where none is
---- given.
-function M.ensure_role(role, schema)
-  local name = schema and quote.literal(quote.ident(schema)) or "quote_ident(current_schema())"
+--- The application role is there, cannot pass policies and may use the schema that tables are made in.
+function M.ensure_role(role)
+  local name = "quote_ident(current_schema())"
   local arguments = ("%s, to_regnamespace(%s)::oid"):format(quote.literal(role), name)
-  local place = { table = schema or "current_schema", column = "" }
+  local place = { table = "current_schema", column = "" }
   return quote.block(block.fill(role_declarations, { schema = name })
     .. check(place, "app_role", arguments, "ZD005", "guards.setup_tenant_isolation()", "role") .. ending)
 end

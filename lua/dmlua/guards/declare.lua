@@ -1,6 +1,7 @@
 -- Which tables are for everybody: rows of dmlua_tables, which stands beside the version table.
 
 local arguments = require "dmlua.arguments"
+local block = require "dmlua.block"
 local blocks = require "dmlua.guards.blocks"
 local quote = require "dmlua.quote"
 
@@ -37,6 +38,21 @@ function M.block(place, schema, reason)
     declarations = declarations, declared = quote.literal(declarations),
     reason = reason and quote.literal(reason) or "NULL",
   }))
+end
+
+local move = [[
+
+BEGIN
+  UPDATE {declarations} AS d SET name = format('%I.%I', n.nspname, c.relname)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.oid = to_regclass({renamed}) AND d.name = format('%I.%I', n.nspname, {old}::text);
+END
+]]
+
+--- What was declared of a table holds under its new name, too; there are dmlua's tables.
+function M.rename(old, new, table_schema, schema)
+  return block.statement(move, { declarations = quote.qualified(schema, "dmlua_tables"), old = quote.literal(old),
+    renamed = quote.literal(quote.qualified(table_schema, new)) })
 end
 
 --- Adds declare_global(table, {schema, reason}).
