@@ -109,6 +109,13 @@ static void put_back(struct lane *lane, const struct tenant_loop *loop)
     lane->stale = false;
 }
 
+/* The server keeps a statement's plan, and makes it for tables as large as they then are. dmlua_progress grows from nothing: a
+   plan for a handful of rows would read through all of them for each tenant. */
+static bool is_to_plan_again(const struct lane *lane)
+{
+    return lane->begun == 64 || lane->begun == 512 || lane->begun == 4096;
+}
+
 void lane_ready(struct lane *lane, const struct tenant_loop *loop)
 {
     static const enum ledger_statement used[] = {LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE, LEDGER_LOOP_CURSOR};
@@ -116,6 +123,8 @@ void lane_ready(struct lane *lane, const struct tenant_loop *loop)
     size_t i;
     if (lane->stale)
         put_back(lane, loop);
+    if (is_to_plan_again(lane))
+        db_forget_prepared(lane->ledger->db);
     for (i = 0; i < sizeof used / sizeof *used; i++)
         sent = ledger_prepare(lane->ledger, used[i]) || sent;
     if (sent)
@@ -125,6 +134,7 @@ void lane_ready(struct lane *lane, const struct tenant_loop *loop)
 void lane_add(struct lane *lane, struct visit *visit)
 {
     visit->lane = lane;
+    lane->begun++;
     if (lane->last != NULL)
         lane->last->next = visit;
     else

@@ -13,6 +13,7 @@ struct lane {
     struct visit *first, *last; /* on their way, in the order of their beginning */
     struct visit *open;         /* whose callback has not ended; the last one, if any. None is begun behind it. */
     size_t count;
+    size_t begun;               /* since the lane was opened */
     bool stale;                 /* settings that a callback may have left are to be put back */
 };
 
