@@ -152,8 +152,9 @@ static void name_at(const char *text, char *name, size_t room)
         bool quotes = *text == '"';
         size = 0;
         text += quotes;
-        while (*text != '\0' && (quotes ? *text != '"' || text[1] == '"' : isalnum((unsigned char)*text) || *text == '_' ||
-                                                                            (unsigned char)*text >= 0x80)) {
+        while (*text != '\0' &&
+               (quotes ? *text != '"' || text[1] == '"'
+                       : isalnum((unsigned char)*text) || *text == '_' || (unsigned char)*text >= 0x80)) {
             text += quotes && *text == '"';
             if (size + 1 < room)
                 name[size++] = (char)(quotes ? *text : tolower((unsigned char)*text));

@@ -18,8 +18,8 @@ static void make_id(char id[37])
         abort();
     b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
-             b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(id, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
+             b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 static char *describe_client(void)
@@ -28,7 +28,8 @@ static char *describe_client(void)
     char *text = NULL;
     const struct passwd *user = getpwuid(getuid());
     gethostname(host, sizeof host - 1);
-    error_text(&text, "%s@%s process %ld, dmlua " DMLUA_VERSION, user != NULL ? user->pw_name : "?", host, (long)getpid());
+    error_text(&text, "%s@%s process %ld, dmlua " DMLUA_VERSION, user != NULL ? user->pw_name : "?", host,
+               (long)getpid());
     return text;
 }
 

@@ -11,12 +11,12 @@
 #include "host/txn.h"
 #include "host/version_table.h"
 
-static int make_plan(struct run *run, const struct tree *tree, unsigned command, const char *const *targets, size_t count,
-                     struct graph_plan *plan, struct error *error)
+static int make_plan(struct run *run, const struct tree *tree, unsigned command, const char *const *targets,
+                     size_t count, struct graph_plan *plan, struct error *error)
 {
     struct graph_error graph_error = {0};
-    if (graph_plan(tree_graph(tree), command, targets, count, (const char *const *)run->at.rows, run->at.row_count, plan,
-                   &graph_error) == 0)
+    if (graph_plan(tree_graph(tree), command, targets, count, (const char *const *)run->at.rows, run->at.row_count,
+                   plan, &graph_error) == 0)
         return 0;
     error_set(error, ERROR_USAGE, "%s", graph_error.message);
     error_put(&error->hint, graph_error.hint);
@@ -30,7 +30,8 @@ static int check_scripts(const struct tree *tree, const struct graph_plan *plan,
     size_t i;
     for (i = 0; i < plan->step_count; i++) {
         const struct graph_step *step = &plan->steps[i];
-        if (!step->adopts && script_check(tree_find(tree, step->revision), step->up ? "upgrade" : "downgrade", error) != 0)
+        if (!step->adopts &&
+            script_check(tree_find(tree, step->revision), step->up ? "upgrade" : "downgrade", error) != 0)
             return -1;
     }
     return 0;
@@ -75,7 +76,8 @@ static int check_width(const struct run *run, const struct graph_plan *plan, str
         return 0;
     error_set(error, ERROR_USAGE, "revision id '%s' has %zu characters, but %s.%s holds %zu", id, character_count(id),
               ledger->schema, ledger->table, width);
-    error_text(&error->hint, "`dmlua ensure_version --widen` lets it hold %d; or give a shorter id", VERSION_TABLE_WIDE);
+    error_text(&error->hint, "`dmlua ensure_version --widen` lets it hold %d; or give a shorter id",
+               VERSION_TABLE_WIDE);
     return -1;
 }
 
@@ -84,9 +86,10 @@ static void warn_abandoned(const struct part *part)
 {
     char tenants[64] = "what it made";
     if (part->loop)
-        snprintf(tenants, sizeof tenants, "a tenant loop; the work of %d tenant%s", part->tenants, part->tenants == 1 ? "" : "s");
-    report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s%s %s stays in the database", part->number,
-               part->direction, part->what, part->loop ? "," : ";", tenants);
+        snprintf(tenants, sizeof tenants, "a tenant loop; the work of %d tenant%s", part->tenants,
+                 part->tenants == 1 ? "" : "s");
+    report_log(REPORT_WARN, "dmlua.migration", "abandoned: part %d of %s of %s%s %s stays in the database",
+               part->number, part->direction, part->what, part->loop ? "," : ";", tenants);
 }
 
 static int drop_parts(struct run *run, struct error *error)
@@ -97,8 +100,8 @@ static int drop_parts(struct run *run, struct error *error)
         const struct part *part = &run->at.unfinished.parts[i];
         const char *values[2] = {part->what, part->direction};
         ledger_send_text(run->ledger,
-                         "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2", 2, values,
-                         NULL);
+                         "DELETE FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2", 2,
+                         values, NULL);
         warn_abandoned(part);
         run_record(run, part->what, part->number, NULL, NULL, "abandoned", part->direction, -1);
     }
@@ -149,9 +152,11 @@ static int check_unfinished(struct run *run, const struct graph_plan *plan, stru
             return 0;
     }
     describe_part(part, text);
-    error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number, text);
+    error_set(error, ERROR_REFUSED, "%s of %s is unfinished: part %d is %s", part->direction, part->what, part->number,
+              text);
     /* `downgrade REV` goes down to REV and leaves it; the one below it is REV-1 */
-    error_text(&error->hint, "finish it with `dmlua %s %s%s`, or forget its parts with --abandon (what they made stays)",
+    error_text(&error->hint,
+               "finish it with `dmlua %s %s%s`, or forget its parts with --abandon (what they made stays)",
                part->direction, part->what, strcmp(part->direction, "downgrade") == 0 ? "-1" : "");
     return -1;
 }
@@ -162,8 +167,8 @@ static void log_step(const struct run *run, const struct graph_step *step, const
     const char *message = script != NULL ? script->message : NULL;
     bool more = message != NULL && *message != '\0';
     char *text = NULL;
-    error_text(&text, "Running %s %s -> %s%s%s", strcmp(run->kind, "stamp") == 0 ? "stamp_revision" : run->kind, step->from,
-               step->to, more ? ", " : "", more ? message : "");
+    error_text(&text, "Running %s %s -> %s%s%s", strcmp(run->kind, "stamp") == 0 ? "stamp_revision" : run->kind,
+               step->from, step->to, more ? ", " : "", more ? message : "");
     db_log(run->ledger->db, REPORT_INFO, "dmlua.migration", text); /* when the steps before it are done */
     free(text);
 }
@@ -253,7 +258,8 @@ static void send_abandoned(struct run *run, const struct tree *tree, const struc
 }
 
 /* Stamping moves the rows and runs nothing: one transaction for all its steps. */
-static int stamp(struct run *run, const struct tree *tree, const struct graph_plan *plan, runner_event *event, void *data, struct error *error)
+static int stamp(struct run *run, const struct tree *tree, const struct graph_plan *plan, runner_event *event,
+                 void *data, struct error *error)
 {
     size_t i;
     if (plan->step_count == 0)

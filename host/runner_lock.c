@@ -40,7 +40,8 @@ static char *find_holder(struct run *run, const char *name)
         " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())",
         1, &name, &ignored);
     error_clear(&ignored);
-    error_text(&text, "%s", result != NULL && PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "a process that is gone");
+    error_text(&text, "%s",
+               result != NULL && PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "a process that is gone");
     PQclear(result);
     return text;
 }
@@ -61,7 +62,8 @@ static int wait_for(struct run *run, const char *name, struct error *error)
     bool taken = false;
     int rc = 0;
     if (!run->options.no_wait && run->options.lock_wait > 0)
-        report_log(REPORT_INFO, "dmlua.lock", "waiting up to %.0f s for another runner: %s", run->options.lock_wait, holder);
+        report_log(REPORT_INFO, "dmlua.lock", "waiting up to %.0f s for another runner: %s", run->options.lock_wait,
+                   holder);
     while (rc == 0 && !taken) {
         struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
         double waited = clock_now() - began;

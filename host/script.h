@@ -58,9 +58,9 @@ int script_check(const struct script *script, const char *entry, struct error *e
 void fix_read(lua_State *L, struct script *script);
 
 /* [-1, +0] Compiles the file anew, in a fresh environment over the vocabulary made from the bind table at the
-   top, checks that it is the file that was read, runs its top level and calls `entry` (of a fix, what drives it); all of it under the
-   limits of host/limit.h. Never raises. An error table that was raised passes through as it is; every error
-   has the author's place. */
+   top, checks that it is the file that was read, runs its top level and calls `entry` (of a fix, what drives it); all
+   of it under the limits of host/limit.h. Never raises. An error table that was raised passes through as it is; every
+   error has the author's place. */
 int script_run(lua_State *L, const struct script *script, const char *entry, struct error *error);
 
 #endif

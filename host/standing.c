@@ -21,7 +21,8 @@ static const char *const texts[READ_COUNT] = {
                    " WHERE version_table = {t} AND tenant = '' AND state <> 'owed' ORDER BY what, direction, part",
     [READ_DEBTS] = DEBTS_TEXT,
     [READ_RECORDED] = "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
-                      " WHERE version_table = {t} AND kind IN ('upgrade', 'downgrade') AND outcome = 'done' ORDER BY what, id DESC) AS latest"
+                      " WHERE version_table = {t} AND kind IN ('upgrade', 'downgrade') AND outcome = 'done'"
+                      " ORDER BY what, id DESC) AS latest"
                       " WHERE kind = 'upgrade' AND sha256 IS NOT NULL",
     [READ_FORMAT] = "SELECT max(format) FROM {s}.dmlua_database",
 };
@@ -33,7 +34,8 @@ static int check_row(const PGresult *result, int row, struct error *error)
         return 0;
     error_set(error, ERROR_USAGE,
               "revision identifier NULL is not a string; ensure database driver settings are correct");
-    error_text(&error->hint, "a row of the version table is NULL, and neither Alembic nor dmlua writes such: delete it");
+    error_text(&error->hint,
+               "a row of the version table is NULL, and neither Alembic nor dmlua writes such: delete it");
     return -1;
 }
 
@@ -59,8 +61,8 @@ static int check_format(const PGresult *result, struct error *error)
     int format = PQntuples(result) > 0 ? atoi(PQgetvalue(result, 0, 0)) : FORMAT;
     if (format <= FORMAT)
         return 0;
-    error_set(error, ERROR_USAGE, "this database's dmlua tables are of format %d; this dmlua knows formats up to %d", format,
-              FORMAT);
+    error_set(error, ERROR_USAGE, "this database's dmlua tables are of format %d; this dmlua knows formats up to %d",
+              format, FORMAT);
     error_text(&error->hint, "a newer dmlua has been here: use that one");
     return -1;
 }

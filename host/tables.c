@@ -47,16 +47,19 @@ static const char declare[] =
 /* An adoption can be had once: what came later was made under dmlua's eyes. */
 static int check_first(struct run *run, struct error *error)
 {
-    PGresult *result = ledger_query(run->ledger,
-                                    "SELECT pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), who"
-                                    " FROM {s}.dmlua_ledger WHERE kind = 'adopt' AND outcome = 'done' ORDER BY id LIMIT 1",
-                                    0, NULL, error);
+    PGresult *result =
+        ledger_query(run->ledger,
+                     "SELECT pg_catalog.to_char(started AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), who"
+                     " FROM {s}.dmlua_ledger WHERE kind = 'adopt' AND outcome = 'done' ORDER BY id LIMIT 1",
+                     0, NULL, error);
     if (result == NULL)
         return -1;
     if (PQntuples(result) > 0) {
-        error_set(error, ERROR_REFUSED, "the tables of this database were adopted at %s UTC by %s: a debt can only shrink",
+        error_set(error, ERROR_REFUSED,
+                  "the tables of this database were adopted at %s UTC by %s: a debt can only shrink",
                   PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
-        error_text(&error->hint, "isolate the table with guards.ensure_tenant_isolation, or declare it: dmlua tables declare");
+        error_text(&error->hint,
+                   "isolate the table with guards.ensure_tenant_isolation, or declare it: dmlua tables declare");
     }
     PQclear(result);
     return error->kind == ERROR_NONE ? 0 : -1;

@@ -56,7 +56,8 @@ void watch_values(const struct ledger *ledger, const struct config *config, cons
 /* Does the configuration ask for isolation? Where rls is only the default, a table that is for everybody is no leak. */
 static bool asks_for_isolation(const struct config *config)
 {
-    return config_says(config, "isolation") || config_says(config, "enable_rls") || config_says(config, "global_tables");
+    return config_says(config, "isolation") || config_says(config, "enable_rls") ||
+           config_says(config, "global_tables");
 }
 
 static bool is_lenient(const struct config *config)

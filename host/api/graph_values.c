@@ -136,7 +136,10 @@ void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
     lua_createtable(L, 0, 2);
     lua_createtable(L, (int)plan->step_count, 0);
     for (i = 0; i < plan->step_count; i++) {
-        push_step(L, &plan->steps[i], stamp || plan->steps[i].adopts ? "stamp" : plan->steps[i].up ? "upgrade" : "downgrade");
+        push_step(L, &plan->steps[i],
+                  stamp || plan->steps[i].adopts ? "stamp"
+                  : plan->steps[i].up            ? "upgrade"
+                                                 : "downgrade");
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "steps");

@@ -21,7 +21,8 @@ static void receive_notice(void *arg, const PGresult *notice)
     if (strncmp(message, "dmlua: ", 7) == 0) /* what a guard changed */
         report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.guards", "%s", message + 7);
     else
-        report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.server", "%s: %s", severity ? severity : "NOTICE", message);
+        report_log(warning ? REPORT_WARN : REPORT_INFO, "dmlua.server", "%s: %s", severity ? severity : "NOTICE",
+                   message);
 }
 
 /* The watchdog's last act, from a signal handler: ends the statement on the server. */
@@ -61,7 +62,8 @@ static int check_connected(struct db *db, const struct config *config, struct er
         for (size = strlen(text); size > 0 && text[size - 1] == '\n'; size--)
             text[size - 1] = '\0';
         error_set(error, ERROR_CONNECTION, "%s", text);
-        error_text(&error->hint, "check the URL, the server and the network; `dmlua config` shows where the URL came from");
+        error_text(&error->hint,
+                   "check the URL, the server and the network; `dmlua config` shows where the URL came from");
         free(text);
         return -1;
     }

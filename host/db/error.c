@@ -96,8 +96,9 @@ static void explain_own_tables(struct error *error)
 {
     free(error->statement);
     error->statement = NULL;
-    error_text(&error->hint, "the version table and the dmlua_… tables belong to the role that made them: migrate as that "
-                             "role, or as a member of it");
+    error_text(&error->hint,
+               "the version table and the dmlua_… tables belong to the role that made them: migrate as that "
+               "role, or as a member of it");
 }
 
 /* The host's message, with the sentence as its detail; where it has none, the sentence says all. */

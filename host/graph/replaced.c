@@ -111,10 +111,11 @@ static int fail_middle(const struct graph *graph, const struct replaced *row, st
                "Can't locate revision identified by '%s': the database is in the middle of the history that %s "
                "replaces",
                row->id, baseline.at);
-    graph_hint(error,
-               "finish that history with the files from before the baseline: check them out, then `dmlua upgrade heads`, "
-               "or `alembic upgrade heads` where they are Python; when the database is at %s, run this again",
-               heads.at);
+    graph_hint(
+        error,
+        "finish that history with the files from before the baseline: check them out, then `dmlua upgrade heads`, "
+        "or `alembic upgrade heads` where they are Python; when the database is at %s, run this again",
+        heads.at);
     free(baseline.at);
     free(heads.at);
     return -1;

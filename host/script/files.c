@@ -73,7 +73,8 @@ static bool enter(struct files *files, const char *folder)
         if (strcmp(files->folders[i], real) != 0)
             continue;
         free(real);
-        report_log(REPORT_WARN, "dmlua", "%s loaded twice! ignoring. Please ensure version_locations is unique.", folder);
+        report_log(REPORT_WARN, "dmlua", "%s loaded twice! ignoring. Please ensure version_locations is unique.",
+                   folder);
         return false;
     }
     if (real != NULL)

@@ -15,9 +15,10 @@ int script_fault(const struct script *script, struct error *error)
     error_set(error, ERROR_USAGE, "unreadable header: %s", script->fault);
     error_text(&error->file, "%s", script->path);
     error->line = script->fault_line;
-    error_text(&error->hint,
-               "dmlua reads literals only and runs no Python: write the text itself there (\"…\", None, (\"…\", \"…\")), "
-               "or port the file to Lua: beside a .lua of the same revision it is passed over");
+    error_text(
+        &error->hint,
+        "dmlua reads literals only and runs no Python: write the text itself there (\"…\", None, (\"…\", \"…\")), "
+        "or port the file to Lua: beside a .lua of the same revision it is passed over");
     trace_source(error);
     return -1;
 }

@@ -54,9 +54,9 @@ static int missing_location(const char *path, struct error *error)
 {
     error_set(error, ERROR_USAGE, "Path doesn't exist: %s (named by version_locations)", path);
     error_text(&error->hint, "make the folder, or take it out of version_locations%s",
-               strpbrk(path, ":;") != NULL ? "; of several folders path_separator (os, newline, : or ;) says what stands "
-                                             "between them"
-                                           : "");
+               strpbrk(path, ":;") != NULL
+                   ? "; of several folders path_separator (os, newline, : or ;) says what stands between them"
+                   : "");
     return -1;
 }
 
