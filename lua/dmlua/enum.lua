@@ -29,6 +29,13 @@ local function as_text(given, labels)
     constraint_name = given.name }
 end
 
+--- The CHECK that a column's type brings along: an Enum that is text may; else nil.
+function M.check(column_name, type_)
+  if not type_ or not type_.allowed then return nil end
+  return { kind = "check", name = type_.constraint_name,
+    condition = ("%s IN (%s)"):format(quote.ident(column_name), type_.allowed) }
+end
+
 local function maker(full, checkfirst)
   return function(...)
     local given = arguments.read(full, M.signature, ...)

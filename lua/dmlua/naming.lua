@@ -140,6 +140,11 @@ function appliers.add_column(self, made)
   return copy_with(made, { column = column_view(self, made, made.column) })
 end
 
+function appliers.alter_column(self, made)
+  return copy_with(made, { old_check = made.old_check and constraint_view(self, made, made.old_check),
+    new_check = made.new_check and constraint_view(self, made, made.new_check) })
+end
+
 function appliers.add_constraint(self, made)
   return copy_with(made, { constraint = constraint_view(self, made, made.constraint) })
 end

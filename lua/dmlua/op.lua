@@ -4,6 +4,7 @@
 local arguments = require "dmlua.arguments"
 local ddl = require "dmlua.ddl"
 local door = require "dmlua.door"
+local enum = require "dmlua.enum"
 local errors = require "dmlua.errors"
 local execute = require "dmlua.execute"
 local null = require "dmlua.null"
@@ -49,6 +50,13 @@ function shapes.alter_column(given)
   if record.kind(given.server_default) == "computed" then
     arguments.fail("op.alter_column", "PostgreSQL cannot make a column computed: drop it and add it with sa.Computed")
   end
+  if given.server_default == false then
+    arguments.fail("op.alter_column", 'server_default = false changes nothing in Alembic: write sa.false_() for the '
+      .. "default, null for none")
+  end
+  if not given.type_ then return given end
+  given.old_check = enum.check(given.column_name, given.existing_type)
+  given.new_check = enum.check(given.new_column_name or given.column_name, given.type_)
   return given
 end
 

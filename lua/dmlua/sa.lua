@@ -1,8 +1,8 @@
 -- SQLAlchemy's names: columns, constraints, types, SQL text. Each call makes a plain record; ddl makes SQL of it.
 
 local arguments = require "dmlua.arguments"
+local enum = require "dmlua.enum"
 local errors = require "dmlua.errors"
-local quote = require "dmlua.quote"
 local record = require "dmlua.record"
 local signatures = require "dmlua.signatures_sa"
 local target_of = require "dmlua.target"
@@ -38,12 +38,8 @@ local function generated(given, items)
   return identity, computed
 end
 
--- An Enum that is text may bring its CHECK along.
-local function allowed_values(given, checks)
-  local type_ = given.type
-  if not type_.allowed then return checks end
-  local condition = ("%s IN (%s)"):format(quote.ident(given.name), type_.allowed)
-  checks[#checks + 1] = { kind = "check", name = type_.constraint_name, condition = condition }
+local function checks_of(given, checks)
+  checks[#checks + 1] = enum.check(given.name, given.type)
   return checks
 end
 
@@ -65,7 +61,7 @@ function M.Column(...)
   return record.new {
     kind = "column", name = given.name, type = given.type, nullable = nullable, primary_key = given.primary_key,
     server_default = default, index = given.index, unique = given.unique, comment = given.comment,
-    autoincrement = given.autoincrement, foreign_keys = items.foreign_key, checks = allowed_values(given, items.check),
+    autoincrement = given.autoincrement, foreign_keys = items.foreign_key, checks = checks_of(given, items.check),
     identity = identity, computed = computed, ignored = ignored,
   }
 end

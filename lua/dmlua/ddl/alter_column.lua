@@ -1,6 +1,9 @@
--- ALTER COLUMN: one statement per change, in Alembic's order: TYPE, NULL, DEFAULT or IDENTITY, COMMENT, RENAME. Pure.
+-- ALTER COLUMN: one statement per change, in Alembic's order: TYPE, NULL, DEFAULT or IDENTITY, COMMENT, RENAME; round
+-- them the CHECKs that types bring along. Pure.
 
 local column_ddl = require "dmlua.ddl.column"
+local constraint_ddl = require "dmlua.ddl.constraint"
+local errors = require "dmlua.errors"
 local expression = require "dmlua.ddl.expression"
 local null = require "dmlua.null"
 local quote = require "dmlua.quote"
@@ -31,12 +34,22 @@ local function default_change(record)
   return "SET DEFAULT " .. expression.default(new)
 end
 
+-- The CHECK of a type that is left has to go first, as in Alembic's alter_column, where it has a name.
+local function drop_check(name, check)
+  if not check.name then
+    errors.raise { kind = "migration", message = "op.alter_column: existing_type has a CHECK without a name",
+      hint = "name it, or leave create_constraint out of existing_type and drop it with op.drop_constraint" }
+  end
+  return "ALTER TABLE " .. name .. " DROP CONSTRAINT " .. quote.ident(check.name)
+end
+
 --- The statements of one alter_column.
 function M.alter_column(record)
   local name = quote.qualified(record.schema, record.table_name)
   local head = ("ALTER TABLE %s ALTER COLUMN %s "):format(name, quote.ident(record.column_name))
   local statements = {}
   local function add(text) statements[#statements + 1] = text end
+  if record.old_check then add(drop_check(name, record.old_check)) end
   if record.type_ then add(head .. type_change(record)) end
   if record.nullable ~= nil then add(head .. (record.nullable and "DROP NOT NULL" or "SET NOT NULL")) end
   if record.server_default ~= nil then add(head .. default_change(record)) end
@@ -47,6 +60,7 @@ function M.alter_column(record)
     local old, new = quote.ident(record.column_name), quote.ident(record.new_column_name)
     add(("ALTER TABLE %s RENAME %s TO %s"):format(name, old, new))
   end
+  if record.new_check then add("ALTER TABLE " .. name .. " ADD " .. constraint_ddl.check(record.new_check)) end
   return statements
 end
 
