@@ -58,13 +58,20 @@ PGresult *fix_tenants(struct run *run, const struct script *script, struct error
     return result;
 }
 
+static void forget_answers(struct fix *fix)
+{
+    PQclear(fix->first);
+    PQclear(fix->last);
+    PQclear(fix->loaded);
+    fix->first = fix->last = fix->loaded = NULL;
+}
+
 int fix_begin(struct tenant_loop *loop, const char *id, struct error *error)
 {
     struct step *step = loop->step;
     struct ledger *ledger = step->run->ledger;
     struct fix *fix = step->fix;
-    PQclear(fix->loaded);
-    fix->loaded = NULL;
+    forget_answers(fix);
     fix->before = db_rows(ledger->db);
     fix->began = clock_now();
     step->open = true;
@@ -72,35 +79,74 @@ int fix_begin(struct tenant_loop *loop, const char *id, struct error *error)
         txn_begin(ledger);
     else
         txn_begin_snapshot(ledger);
+    if (step->run->dirty) { /* what the tenants before have set is not this one's */
+        ledger_send(ledger, LEDGER_RESET, 0, NULL, NULL);
+        ledger_guard(ledger);
+    }
     if (fix->undoes != NULL)
         undo_load(step, fix->undoes, id, &fix->loaded);
     if (fix->log != NULL && undo_keep_before(step, fix->log, id, error) != 0)
         return -1;
-    ledger_send(ledger, LEDGER_FIX_BEGIN, 0, NULL, NULL); /* DDL of ours is before it */
+    ledger_send_wanted(ledger, LEDGER_FIX_BEGIN, 0, NULL, NULL, &fix->first); /* DDL of ours is before it */
     return tenant_enter(step, id, error);
 }
 
-/* What the header allows: judged on the server by what the transaction has written, and by the command tags. */
+enum fix_written { WRITTEN_CATALOGUE, WRITTEN_ROWS, WRITTEN_COUNTED, WRITTEN_NAMES };
+
+static long long written_since(const struct fix *fix, enum fix_written what)
+{
+    return strtoll(PQgetvalue(fix->last, 0, what), NULL, 10) - strtoll(PQgetvalue(fix->first, 0, what), NULL, 10);
+}
+
+/* What the fix has done that its header does not allow, by the server and, of rows, by the command tags too. Owned; null:
+   nothing. */
+static char *find_breach(const struct fix *fix, long long tagged)
+{
+    long long rows = written_since(fix, WRITTEN_ROWS);
+    char *breach = NULL;
+    if (tagged > rows)
+        rows = tagged;
+    if (strcmp(PQgetvalue(fix->last, 0, WRITTEN_COUNTED), "on") != 0)
+        error_text(&breach, "track_counts is off: nothing counts what it writes");
+    else if (written_since(fix, WRITTEN_CATALOGUE) > 0)
+        error_text(&breach, "DDL: it has changed the catalogue");
+    else if (fix->tables != NULL && !PQgetisnull(fix->last, 0, WRITTEN_NAMES))
+        error_text(&breach, "it has written to %s, which tables does not name", PQgetvalue(fix->last, 0, WRITTEN_NAMES));
+    else if (fix->max_rows != NULL && rows > strtoll(fix->max_rows, NULL, 10))
+        error_text(&breach, "%lld rows written, max_rows is %s", rows, fix->max_rows);
+    return breach;
+}
+
+static int judge(const struct step *step, long long tagged, struct error *error)
+{
+    char *breach = find_breach(step->fix, tagged);
+    if (breach == NULL)
+        return 0;
+    error_set(error, ERROR_REFUSED, "the fix has done what its header does not allow");
+    error_text(&error->detail, "%s", breach);
+    error_text(&error->hint, "correct run(tenant), or what the header says of it; DDL belongs into a migration");
+    error_put(&error->file, step->script->path);
+    free(breach);
+    return -1;
+}
+
+/* What is still to come of the fix comes before its context ends: what constraints were deferred to, and what a cursor WITH
+   HOLD would do at the COMMIT, as the migrator. Then it is looked at what it has done. */
 static int check_done(struct step *step, const char *id, long long *rows, struct error *error)
 {
     const struct fix *fix = step->fix;
     struct ledger *ledger = step->run->ledger;
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = id};
-    const char *values[2] = {fix->tables, fix->max_rows};
-    ledger_send(ledger, LEDGER_CONSTRAINTS, 0, NULL, &origin); /* while the context is the tenant's */
+    ledger_send(ledger, LEDGER_CURSORS, 0, NULL, &origin);
+    ledger_send(ledger, LEDGER_CONSTRAINTS, 0, NULL, &origin);
     tenant_leave(step);
-    ledger_send(ledger, LEDGER_FIX_CHECK, 2, values, &origin);
+    ledger_send_wanted(ledger, LEDGER_FIX_CHECK, 1, &fix->tables, &origin, &step->fix->last);
     if (db_await(ledger->db, error) != 0)
         return -1;
     *rows = db_rows(ledger->db) - fix->before;
     if (fix->undoes != NULL) /* it brings back what was loaded, however many statements that takes */
         *rows = strtoll(PQcmdTuples(fix->loaded), NULL, 10);
-    if (fix->max_rows == NULL || *rows <= strtoll(fix->max_rows, NULL, 10))
-        return 0;
-    error_set(error, ERROR_REFUSED, "the fix has done what its header does not allow");
-    error_text(&error->detail, "%lld rows written, max_rows is %s", *rows, fix->max_rows);
-    error_put(&error->file, step->script->path);
-    return -1;
+    return judge(step, *rows, error);
 }
 
 /* What the ledger says of the tenant beside its rows. Owned; null: nothing. */
@@ -317,7 +363,6 @@ int fix_run(lua_State *L, struct run *run, const struct script *script, struct f
     step->fix = fix;
     rc = run_step(L, step, error);
     step_free(step);
-    PQclear(fix->loaded);
-    fix->loaded = NULL;
+    forget_answers(fix);
     return rc;
 }

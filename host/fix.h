@@ -17,6 +17,7 @@ struct fix {
     int max_failures;     /* after so many failed tenants the run goes on no more */
     const struct undo_log *log; /* keeps what its undo will need; null: keeps nothing */
     const char *undoes;   /* it is the undo of this run; else null */
+    PGresult *first, *last; /* of LEDGER_FIX_BEGIN and LEDGER_FIX_CHECK */
     PGresult *loaded;     /* of an undo: whose tag counts the tenant's pre-images */
     long long before;     /* rows written when the tenant's transaction began */
     double began;         /* clock_now, then */

@@ -48,8 +48,9 @@ enum ledger_statement {
     LEDGER_LOOP_TENANT,    /* what, direction, part, run, tenant, state */
     LEDGER_DEBT_TAKE,      /* what, direction, part, run */
     LEDGER_DEBT_DROP,      /* what, direction, part, tenant */
-    LEDGER_FIX_BEGIN,
-    LEDGER_FIX_CHECK,      /* oids of the tables it may write as an array, rows it may write; either may be null */
+    LEDGER_FIX_BEGIN,      /* answers with rows written so far, of the catalogue and of tables */
+    LEDGER_FIX_CHECK,      /* oids of the tables it may write as an array, or null; enum fix_written */
+    LEDGER_CURSORS,
     LEDGER_FIX_TENANT,     /* hash of the script, run, tenant, name, may it be done already */
     LEDGER_CONSTRAINTS,
     LEDGER_INDEX_VALID,    /* quoted name */

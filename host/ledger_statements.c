@@ -10,7 +10,8 @@
     " WHERE schemaname = 'pg_catalog')"
 #define TABLE_ROWS \
     "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
-    " FROM pg_catalog.pg_stat_xact_user_tables WHERE relname NOT LIKE '%\\_audit')"
+    " FROM pg_catalog.pg_stat_xact_user_tables WHERE NOT (relname LIKE '%\\_audit' AND EXISTS (SELECT FROM" \
+    " pg_catalog.pg_trigger t WHERE t.tgrelid = relid AND t.tgname = relname || '_keep')))"
 #define THE_STEP "version_table = {t} AND what = $1 AND direction = $2"
 /* Setting, id, user. */
 #define TENANT_SENTENCE                                                                                                     \
@@ -171,30 +172,22 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "WITH dropped AS (DELETE FROM {s}.dmlua_progress WHERE " THE_STEP
          " AND part = CAST($3 AS integer) AND round = 0 AND tenant = $4 RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $4 || ' owes nothing' END") " FROM dropped"},
-    /* The session's counters may still have in them what transactions before this one wrote. */
-    [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN},
-                          "SELECT pg_catalog.set_config('dmlua.fix_catalogue', CAST(" CATALOGUE_ROWS " AS text), true),"
-                          " pg_catalog.set_config('dmlua.fix_rows', CAST(" TABLE_ROWS " AS text), true)"},
+    /* The session's counters may still have in them what transactions before this one wrote. The host keeps the numbers: a
+       setting could be set by the fix. */
+    [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN}, "SELECT " CATALOGUE_ROWS ", " TABLE_ROWS},
     /* Whoever writes a table holds ROW EXCLUSIVE on it until the transaction ends, be it in a trigger or a DO block, and
        DDL of whatever kind writes the catalogue. A partition is its table's. */
     [LEDGER_FIX_CHECK] =
-        {{LEDGER_FIX_CHECK, ERROR_REFUSED, "the fix has done what its header does not allow",
-          "correct run(tenant), or what the header says of it; DDL belongs into a migration", NULL},
+        {{.slot = LEDGER_FIX_CHECK},
          "WITH RECURSIVE allowed(id) AS (SELECT pg_catalog.unnest(CAST($1 AS oid[]))"
          " UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN allowed ON allowed.id = i.inhparent)"
-         " SELECT " RAISE("CASE"
-         " WHEN pg_catalog.current_setting('track_counts') <> 'on' THEN 'track_counts is off: nothing counts what it writes'"
-         " WHEN " CATALOGUE_ROWS " > CAST(pg_catalog.current_setting('dmlua.fix_catalogue') AS bigint)"
-         " THEN 'DDL: it has changed the catalogue'"
-         " WHEN $1 IS NOT NULL AND w.names IS NOT NULL THEN 'it has written to ' || w.names || ', which tables does not name'"
-         " WHEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint) > CAST($2 AS bigint)"
-         " THEN " TABLE_ROWS " - CAST(pg_catalog.current_setting('dmlua.fix_rows') AS bigint)"
-         " || ' rows written, max_rows is ' || $2 END")
-         " FROM (SELECT pg_catalog.string_agg(DISTINCT CAST(CAST(c.oid AS regclass) AS text), ', ') AS names"
+         " SELECT " CATALOGUE_ROWS ", " TABLE_ROWS ", pg_catalog.current_setting('track_counts'),"
+         " (SELECT pg_catalog.string_agg(DISTINCT CAST(CAST(c.oid AS regclass) AS text), ', ')"
          " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
          " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
-         " AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND c.relnamespace <> CAST('pg_catalog' AS regnamespace)"
-         " AND c.oid NOT IN (SELECT id FROM allowed)) w"},
+         " AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'"
+         " AND c.relnamespace <> CAST('pg_catalog' AS regnamespace) AND c.oid NOT IN (SELECT id FROM allowed))"},
+    [LEDGER_CURSORS] = {{.slot = LEDGER_CURSORS}, "CLOSE ALL"},
     [LEDGER_FIX_TENANT] =
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"

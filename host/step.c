@@ -53,7 +53,7 @@ struct db *step_db(const struct step *step)
 /* What the author's own SQL may leave in the session. */
 static void note_raw(struct step *step, const struct db_statement *statement)
 {
-    step->run->dirty = true;
+    step->run->dirty = step->run->dirty || step->fix == NULL || setting_is_possible(statement->sql);
     if (says(statement->sql, "DEALLOCATE"))
         db_forget_prepared(step_db(step));
     if (step->visit != NULL)

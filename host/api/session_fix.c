@@ -55,8 +55,9 @@ static const char done_text[] =
 /* The tables that the header names: the oid of each and of its audit table, its quoted name, and the columns of its
    primary key. */
 static const char tables_text[] =
-    "SELECT n.name, CAST(c.oid AS text) AS oid, CAST(CAST(pg_catalog.to_regclass(pg_catalog.quote_ident(s.nspname)"
-    " || '.' || pg_catalog.quote_ident(c.relname || '_audit')) AS oid) AS text) AS audit,"
+    "SELECT n.name, CAST(c.oid AS text) AS oid, (SELECT CAST(g.tgrelid AS text) FROM pg_catalog.pg_trigger g"
+    " WHERE g.tgrelid = pg_catalog.to_regclass(pg_catalog.quote_ident(s.nspname) || '.'"
+    " || pg_catalog.quote_ident(c.relname || '_audit')) AND g.tgname = c.relname || '_audit_keep') AS audit,"
     " pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
     " (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.place)"
     " FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place),"

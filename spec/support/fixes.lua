@@ -49,20 +49,20 @@ function M.project(text, more, settings)
   return db, folder
 end
 
-local function dmlua(folder, words)
+function M.dmlua(folder, words)
   return helper.dmlua(words, { cwd = folder })
 end
 
 --- The program's answer, which must be exit 0.
 function M.succeeds(folder, words)
-  local result = dmlua(folder, words)
+  local result = M.dmlua(folder, words)
   assert.are.equal("", result.code == 0 and "" or result.err)
   return result
 end
 
 --- It must be this exit code, and say these texts.
 function M.fails(folder, code, words, ...)
-  local result = dmlua(folder, words)
+  local result = M.dmlua(folder, words)
   assert.are.equal(code, result.code, result.err)
   for _, text in ipairs { ... } do assert.truthy(result.err:find(text, 1, true), result.err) end
   return result
