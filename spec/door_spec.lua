@@ -181,6 +181,16 @@ describe("op.across_tenants", function()
       assert.is_true(owner:exec("SELECT convalidated AS v FROM pg_constraint WHERE conname = 'fk'").rows[1].v)
     end)
 
+    it("a constraint is truly validated where row security hides the rows that break it", function()
+      owner:exec "ALTER TABLE child NO FORCE ROW LEVEL SECURITY"
+      owner:exec "INSERT INTO child VALUES (1, 7)"
+      owner:exec "ALTER TABLE child FORCE ROW LEVEL SECURITY"
+      assert.is_nil((run(owner, [[op.create_foreign_key("fk", "child", "customers", { "customer_id" }, { "id" },
+        { postgresql_not_valid = true })]])))
+      assert.equal("23503", run(owner, [[op.validate_constraint("fk", "child")]]).sqlstate)
+      assert.is_true(forced "child")
+    end)
+
     it("a new table may refer to one whose row security is forced, without the door", function()
       local message, bind = run(owner, [[op.create_table("parted", sa.Column("id", sa.Integer,
         sa.ForeignKey("customers.id")))]])

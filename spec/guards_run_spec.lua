@@ -69,6 +69,19 @@ describe("guards in a step", function()
     assert.equal('guards.ensure_tenant_column("orders") sets it right.', raised.hint)
   end)
 
+  it("leave nothing behind when the step fails later", function()
+    local database = helper.database()
+    helper.execute(database, [[REVOKE ALL ON SCHEMA public FROM PUBLIC, app;
+      GRANT ALL ON SCHEMA public TO owner WITH GRANT OPTION]])
+    local state = [[SELECT (SELECT count(*) FROM pg_policy) || ' ' || (SELECT count(*) FROM pg_proc WHERE pronamespace =
+      'public'::regnamespace) || ' ' || has_schema_privilege('app', 'public', 'USAGE')]]
+    local before = helper.value(database, state)
+    local result = helper.dmlua("upgrade head", { cwd = project(database, all .. "op.execute('SELECT 1/0')") })
+    assert.equal(1, result.code)
+    assert.matches("22012", result.err, 1, true)
+    assert.equal(before, helper.value(database, state))
+  end)
+
   it("never hide the statement that failed first, be it the author's or their own", function()
     local database = helper.database()
     for _, script in ipairs {

@@ -580,6 +580,18 @@ describe("guards", function()
     end)
   end)
 
+  it("that assert work in a transaction that only reads, and change nothing there", function()
+    owner:exec "CREATE TABLE t (id serial, tenant_id text NOT NULL)"
+    run [[guards.enable_tenant_isolation_on("t")]]
+    local check = [[guards.assert_tenant_column("t")
+      guards.assert_tenant_indexes("t", {}, %s)
+      guards.assert_tenant_isolation("t")]]
+    owner:exec "BEGIN READ ONLY"
+    run(check:format "{}")
+    assert.equal("ZD003", refusal(check:format '{ unique = { "id" } }').sqlstate)
+    owner:exec "ROLLBACK"
+  end)
+
   it("set everything up in one call, as the guide's enable_tenant_isolation_on does", function()
     owner:exec "CREATE TABLE t (id int)"
     run [[guards.setup_tenant_isolation({ strategy = "rls" })

@@ -295,6 +295,13 @@ describe("the guards of tables", function()
       end
     end)
 
+    it("writes through a function that nobody else may call, and that looks for nothing by the caller's search_path",
+        function()
+      assert.same({ { may = false, pinned = "{\"search_path=pg_catalog, pg_temp\",row_security=on}" } }, owner:exec(
+        [[SELECT has_function_privilege('app', oid, 'EXECUTE') AS may, proconfig::text AS pinned FROM pg_proc
+          WHERE prosecdef AND pronamespace = 'public'::regnamespace]]).rows)
+    end)
+
     it("is itself isolated, and changes nothing when it is there", function()
       run [[guards.ensure_audit_trigger("customers")]]
       assert.same({}, changes())
