@@ -97,9 +97,9 @@ local function adversaries(type_name, pair, role)
       "DELETE FROM orders WHERE id = 99 RETURNING (SELECT string_agg(email, ',') FROM customers)",
       "SELECT * FROM customers WHERE ctid = '(0,2)'", "SELECT * FROM customers FOR UPDATE",
       "SELECT customers FROM customers", "EXPLAIN ANALYZE SELECT * FROM visits",
-      "SELECT * FROM customers TABLESAMPLE system (100)", "SELECT * FROM ONLY customers", "SELECT * FROM pg_stats",
+      "SELECT * FROM customers TABLESAMPLE system (100)", "SELECT * FROM ONLY customers", 
+      "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats WHERE schemaname = 'public'",
       "INSERT INTO orders SELECT 50 + id, tenant_id, NULL FROM orders RETURNING *, (SELECT max(email) FROM customers)",
-      "SELECT most_common_vals::text FROM pg_stats WHERE tablename IN ('customers', 'visits', 'visits_1')",
       "SELECT stavalues1::text FROM pg_statistic", "SELECT row_to_json(c) FROM customers c",
       "SELECT * FROM customers WHERE id = 2 OR email ~ '2'", "SELECT * FROM customers a NATURAL FULL JOIN customers b",
       "WITH RECURSIVE r AS (SELECT * FROM customers UNION SELECT c.* FROM customers c JOIN r USING (id)) TABLE r",
@@ -179,7 +179,7 @@ local function adversaries(type_name, pair, role)
       it("copy nothing of B out " .. context, function()
         local set_id = context == "with nothing set" and "" or ("SET app.current_tenant_id = $$%s$$;")
           :format(context == "with A set" and a or "")
-        for _, name in ipairs { "customers", "visits_1", "everybody", "(SELECT * FROM customers)" } do
+        for _, name in ipairs { "visits_1", "(SELECT * FROM customers)" } do
           local ok, out = pcall(helper.execute, database.app, ("%s COPY %s TO STDOUT"):format(set_id, name))
           if ok then assert.is_nil(out:find(b .. "\t", 1, true) or out:find("mail 2", 1, true), name) end
         end
