@@ -97,7 +97,7 @@ local function adversaries(type_name, pair, role)
       "DELETE FROM orders WHERE id = 99 RETURNING (SELECT string_agg(email, ',') FROM customers)",
       "SELECT * FROM customers WHERE ctid = '(0,2)'", "SELECT * FROM customers FOR UPDATE",
       "SELECT customers FROM customers", "EXPLAIN ANALYZE SELECT * FROM visits",
-      "SELECT * FROM customers TABLESAMPLE system (100)", "SELECT * FROM ONLY customers", 
+      "SELECT * FROM customers TABLESAMPLE system (100)", "SELECT * FROM ONLY customers",
       "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats WHERE schemaname = 'public'",
       "INSERT INTO orders SELECT 50 + id, tenant_id, NULL FROM orders RETURNING *, (SELECT max(email) FROM customers)",
       "SELECT stavalues1::text FROM pg_statistic", "SELECT row_to_json(c) FROM customers c",
