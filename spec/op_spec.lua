@@ -20,10 +20,10 @@ describe("op", function()
           sa.PrimaryKeyConstraint("id"))]])
     end)
 
-    it("puts the primary key first, then the columns' constraints, then the table's", function()
+    it("puts the primary key first, then the table's constraints, then the columns', as SQLAlchemy does", function()
       assert.equal("CREATE TABLE billing.orders ( id BIGSERIAL NOT NULL, code TEXT, customer_id INTEGER,"
-        .. " PRIMARY KEY (id), UNIQUE (code), FOREIGN KEY(customer_id) REFERENCES customers (id) ON DELETE CASCADE,"
-        .. " CONSTRAINT ck CHECK (id > 0), CONSTRAINT uq UNIQUE (id, code) )",
+        .. " PRIMARY KEY (id), CONSTRAINT ck CHECK (id > 0), CONSTRAINT uq UNIQUE (id, code), UNIQUE (code),"
+        .. " FOREIGN KEY(customer_id) REFERENCES customers (id) ON DELETE CASCADE )",
         sql [[op.create_table("orders", sa.Column("id", sa.BigInteger, { primary_key = true }),
           sa.Column("code", sa.Text, { unique = true }),
           sa.Column("customer_id", sa.Integer, sa.ForeignKey("customers.id", { ondelete = "cascade" })),

@@ -55,25 +55,28 @@ local function column_lines(record, key_columns, lines)
   end
 end
 
--- The primary key first, then the rest in the order in which they were written; a column's own come with the column.
--- A foreign key that says use_alter stands in no CREATE TABLE: SQLAlchemy's create_all adds it when all tables are
--- there, which Alembic's create_table does not.
-local function constraint_lines(record, key, lines)
-  if #key.columns > 0 then lines[#lines + 1] = constraint_ddl.primary_key(key) end
-  for _, column in ipairs(record.columns) do
-    for _, foreign_key in ipairs(column.foreign_keys) do
-      if not foreign_key.use_alter then
-        lines[#lines + 1] = constraint_ddl.foreign_key(column_ddl.foreign_key(column, foreign_key))
-      end
-    end
-    if column.unique and not column.index then
-      lines[#lines + 1] = constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
+local function own_lines(column, lines)
+  if column.unique and not column.index then
+    lines[#lines + 1] = constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
+  end
+  for _, foreign_key in ipairs(column.foreign_keys) do
+    if not foreign_key.use_alter then
+      lines[#lines + 1] = constraint_ddl.foreign_key(column_ddl.foreign_key(column, foreign_key))
     end
   end
+end
+
+-- SQLAlchemy's order, by which the server chooses between two of one kind and names those without a name: the primary
+-- key, the table's constraints as they were written, then what the columns bring along. A foreign key that says
+-- use_alter stands in no CREATE TABLE: SQLAlchemy's create_all adds it when all tables are there, which Alembic's
+-- create_table does not.
+local function constraint_lines(record, key, lines)
+  if #key.columns > 0 then lines[#lines + 1] = constraint_ddl.primary_key(key) end
   for _, constraint in ipairs(record.constraints) do
     local later = constraint.kind == "primary_key" or constraint.use_alter
     if not later then lines[#lines + 1] = constraint_ddl.sql(constraint) end
   end
+  for _, column in ipairs(record.columns) do own_lines(column, lines) end
 end
 
 local function suffix(record)
