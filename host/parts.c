@@ -43,14 +43,13 @@ static void read_loop(const PGresult *result, int row, struct part *part)
     part->failures = failures != NULL ? atoi(failures + 1) : 0;
 }
 
-void parts_read(const PGresult *result, struct part_list *list)
+bool parts_read(const PGresult *result, struct part_list *list)
 {
     int row, rows = PQntuples(result);
     list->parts = calloc((size_t)rows + 1, sizeof *list->parts);
     if (list->parts == NULL)
         abort();
-    list->count = (size_t)rows;
-    for (row = 0; row < rows; row++) {
+    for (row = 0; row < rows && strcmp(PQgetvalue(result, row, 3), "owed") != 0; row++) {
         struct part *part = &list->parts[row];
         part->what = copy_value(result, row, 0);
         part->direction = copy_value(result, row, 1);
@@ -64,6 +63,8 @@ void parts_read(const PGresult *result, struct part_list *list)
         if (parts_is_loop(part->statements))
             read_loop(result, row, part);
     }
+    list->count = (size_t)row;
+    return row == rows;
 }
 
 void parts_free(struct part_list *list)

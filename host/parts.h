@@ -35,8 +35,8 @@ struct part_list {
 };
 
 /* From rows of what, direction, part, state, hash, statements, answers, cursor, and of a loop's tenants how many are done
-   or begun and how many skipped. Owned: parts_free. */
-void parts_read(const PGresult *result, struct part_list *list);
+   or begun and how many skipped, up to the first row whose state is `owed`: says whether there is none. Owned: parts_free. */
+bool parts_read(const PGresult *result, struct part_list *list);
 void parts_free(struct part_list *list);
 /* The part, or null. Borrowed. */
 const struct part *parts_find(const struct part_list *list, const char *what, const char *direction, int number);

@@ -228,10 +228,8 @@ static int settle(lua_State *L, struct bill *bill, const struct tree *tree, stru
     const struct script *script;
     if (bill->run->options.write_off)
         return write_off(bill, error);
-    if (check_applied(bill, tree, error) != 0)
-        return -1;
     script = find_script(bill, tree, error);
-    if (script == NULL || read_parts(bill, error) != 0 || check_file(bill, script, error) != 0)
+    if (script == NULL || check_applied(bill, tree, error) != 0 || read_parts(bill, error) != 0 || check_file(bill, script, error) != 0)
         return -1;
     return run_loops(L, bill, script, error);
 }

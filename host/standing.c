@@ -5,7 +5,7 @@
 
 #include "host/loop/debt.h"
 
-enum { READ_ROWS, READ_PARTS, READ_DEBTS, READ_RECORDED, READ_FORMAT, READ_COUNT };
+enum { READ_ROWS, READ_PARTS, READ_RECORDED, READ_FORMAT, READ_COUNT };
 
 enum { FORMAT = 1 }; /* of dmlua's own tables, as this version makes and knows them */
 
@@ -18,8 +18,7 @@ static const char *const texts[READ_COUNT] = {
     [READ_ROWS] = "SELECT version_num FROM {v} ORDER BY version_num COLLATE \"C\"",
     [READ_PARTS] = "SELECT what, direction, part, state, hash, statements, answers, cursor,"
                    " " TENANTS("IN ('done', 'running')") ", " TENANTS("= 'skipped'") " FROM {s}.dmlua_progress p"
-                   " WHERE version_table = {t} AND tenant = '' AND state <> 'owed' ORDER BY what, direction, part",
-    [READ_DEBTS] = DEBTS_TEXT,
+                   " WHERE version_table = {t} AND tenant = '' ORDER BY state = 'owed', what, direction, part",
     [READ_RECORDED] = "SELECT what, sha256 FROM (SELECT DISTINCT ON (what) what, kind, sha256 FROM {s}.dmlua_ledger"
                       " WHERE version_table = {t} AND kind IN ('upgrade', 'downgrade') AND outcome = 'done'"
                       " ORDER BY what, id DESC) AS latest"
@@ -67,11 +66,18 @@ static int check_format(const PGresult *result, struct error *error)
     return -1;
 }
 
+static int read_debts(struct ledger *ledger, struct standing *standing, struct error *error)
+{
+    standing->debts = ledger_query(ledger, DEBTS_TEXT, 0, NULL, error);
+    return standing->debts != NULL ? 0 : -1;
+}
+
 int standing_read(struct ledger *ledger, struct standing *standing, struct error *error)
 {
     struct ledger_read reads[READ_COUNT] = {0};
     size_t first = ledger->has_version ? READ_ROWS : READ_PARTS;
     size_t end = ledger->has_tables ? READ_COUNT : READ_PARTS;
+    bool owed = false;
     int rc = 0;
     size_t i;
     memset(standing, 0, sizeof *standing);
@@ -82,15 +88,14 @@ int standing_read(struct ledger *ledger, struct standing *standing, struct error
     if (reads[READ_ROWS].result != NULL)
         rc = read_rows(standing, reads[READ_ROWS].result, error);
     if (reads[READ_PARTS].result != NULL)
-        parts_read(reads[READ_PARTS].result, &standing->unfinished);
+        owed = !parts_read(reads[READ_PARTS].result, &standing->unfinished);
     if (rc == 0 && reads[READ_FORMAT].result != NULL)
         rc = check_format(reads[READ_FORMAT].result, error);
     standing->recorded = reads[READ_RECORDED].result;
-    standing->debts = reads[READ_DEBTS].result;
     PQclear(reads[READ_ROWS].result);
     PQclear(reads[READ_PARTS].result);
     PQclear(reads[READ_FORMAT].result);
-    return rc;
+    return rc == 0 && owed ? read_debts(ledger, standing, error) : rc;
 }
 
 void standing_free(struct standing *standing)

@@ -10,11 +10,11 @@ struct standing {
     char **rows; /* sorted by bytes */
     size_t row_count;
     struct part_list unfinished;
-    PGresult *debts;    /* enum debt_field; null: dmlua has no tables there */
+    PGresult *debts;    /* enum debt_field; null: there are none */
     PGresult *recorded; /* rows of revision and SHA-256; null: dmlua has no tables there */
 };
 
-/* Reads it in one round trip; a table that is not there counts as empty. Owned: standing_free. */
+/* Reads it in one round trip, two where tenants owe something; a table that is not there counts as empty. Owned: standing_free. */
 int standing_read(struct ledger *ledger, struct standing *standing, struct error *error);
 void standing_free(struct standing *standing);
 

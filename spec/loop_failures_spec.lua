@@ -4,8 +4,8 @@ local cjson = require "cjson"
 local helper = require "spec.helper"
 local loops = require "spec.support.loops"
 
-local count, loop, project, refused, sabotage, says, version =
-  loops.count, loops.loop, loops.project, loops.refused, loops.sabotage, loops.says, loops.version
+local count, loop, project, refused, sabotage, says, succeeded, version =
+  loops.count, loops.loop, loops.project, loops.refused, loops.sabotage, loops.says, loops.succeeded, loops.version
 
 local function silent_of(result, text)
   assert.falsy(result.err:find(text, 1, true), result.err)
@@ -44,6 +44,27 @@ describe("a loop with failures", function()
     local skip = result.err:match "\n +dmlua([^\n]*%-%-skip%-tenant [^\n]*)\n"
     assert.are.equal(" -c 'my conf.ini' --env development upgrade head --skip-tenant=-t05"
       .. " --skip-tenant 't'\\''0 4' --skip-tenant t03 --reason TEXT", skip)
+  end)
+
+  it("names the failed step where the target counted from where the database was", function()
+    local run, db = project(loop(), { downgrade = loop(), versions = { { revision = "cccc", down = "bbbb" },
+      { revision = "dddd", down = "cccc" } } })
+    sabotage(db, "t03")
+    refused(run "upgrade +2", 6, "dmlua upgrade bbbb --skip-tenant t03 --reason TEXT")
+    sabotage(db)
+    succeeded(run "upgrade dddd")
+    sabotage(db, "t03")
+    local result = run "downgrade -3"
+    refused(result, 6, "\n      dmlua downgrade bbbb-1\n")
+    says(result, "dmlua downgrade bbbb-1 --skip-tenant t03 --reason TEXT\n")
+    succeeded(run "downgrade bbbb-1 --skip-tenant t03 --reason TEXT")
+    assert.are.equal("aaaa", version(db))
+  end)
+
+  it("says so when it stopped early", function()
+    local run, db = project(loop(nil, ", max_failures = 2"))
+    sabotage(db, "t02", "t04", "t06")
+    refused(run "upgrade head", 6, "the loop stopped there, at max_failures = 2")
   end)
 
   it("has a row in the ledger for the run and for each failed tenant, which log shows", function()

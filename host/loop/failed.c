@@ -87,6 +87,9 @@ int failed_close(struct tenant_loop *loop, struct error *error)
     error_set(error, ERROR_PARTIAL, "%d tenant%s failed in part %d of %s; %d done in this run", loop->failures,
               loop->failures == 1 ? "" : "s", step->part, step->plan->revision, loop->visited);
     error_text(&error->file, "%s", step->script->path);
+    if (loop->failures >= loop->max_failures)
+        error_text(&error->detail, "the loop stopped there, at max_failures = %d; tenants behind them were not visited",
+                   loop->max_failures);
     loop_tell_failures(loop, error);
     return -1;
 }

@@ -341,6 +341,7 @@ int loop_close(struct tenant_loop *loop, struct error *error)
     recorder_close(&step->recorder);
     if (txn_commit(ledger_of(loop), error) != 0)
         return -1;
+    skip_say(loop);
     remember(loop);
     step->finished++;
     return 0;
@@ -356,4 +357,5 @@ void loop_free(struct tenant_loop *loop)
     loop->from = NULL;
     roll_free(&loop->roll);
     roll_free(&loop->done);
+    roll_free(&loop->skipped);
 }

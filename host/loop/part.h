@@ -20,7 +20,7 @@ struct tenant_loop {
     bool fixed;             /* or the script itself, */
     int listed;             /* how many it names, */
     bool *skips;            /* and which of the run's --skip-tenant have been in one */
-    struct roll done;       /* when the loop opened; read for --skip-tenant alone */
+    struct roll done, skipped; /* when the loop opened; read for --skip-tenant alone */
     struct flight *flight;  /* the tenants on their way; null: none are */
 };
 

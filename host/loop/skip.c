@@ -65,11 +65,13 @@ int skip_check(struct tenant_loop *loop, struct error *error)
     if (run->options.skip_count == 0)
         return 0;
     loop->done = read_state(loop, "done", error);
+    if (error->kind == ERROR_NONE)
+        loop->skipped = read_state(loop, "skipped", error);
     for (i = 0; error->kind == ERROR_NONE && !run->skipped && i < run->options.skip_count; i++) {
         const char *id = run->options.skip[i];
         if (roll_has(&loop->done, id))
             refuse_done(loop->step, id, error);
-        else if (!roll_has(&loop->roll, id))
+        else if (!roll_has(&loop->roll, id) && !roll_has(&loop->skipped, id))
             refuse_unknown(&loop->roll, id, error);
     }
     run->skipped = run->owing = true;
@@ -100,6 +102,12 @@ bool skip_has(const struct run *run, const char *id)
     return false;
 }
 
+static bool is_new(const struct tenant_loop *loop, size_t i)
+{
+    const char *id = options_of(loop)->skip[i];
+    return loop->skips[i] && !roll_has(&loop->done, id) && !roll_has(&loop->skipped, id);
+}
+
 void skip_send(struct tenant_loop *loop)
 {
     const struct step *step = loop->step;
@@ -109,10 +117,20 @@ void skip_send(struct tenant_loop *loop)
     size_t i;
     snprintf(part, sizeof part, "%d", step->part);
     for (i = 0; loop->skips != NULL && i < run->options.skip_count; i++) {
-        if (!loop->skips[i] || roll_has(&loop->done, run->options.skip[i]))
+        if (!is_new(loop, i))
             continue;
         values[4] = run->options.skip[i];
         ledger_send(run->ledger, LEDGER_LOOP_TENANT, 6, values, NULL);
         run_record(run, step->plan->revision, step->part, run->options.skip[i], step->script->sha256, "skipped", NULL, -1);
     }
+}
+
+void skip_say(const struct tenant_loop *loop)
+{
+    const struct step *step = loop->step;
+    size_t i;
+    for (i = 0; loop->skips != NULL && i < options_of(loop)->skip_count; i++)
+        if (is_new(loop, i))
+            report_log(REPORT_INFO, "dmlua.tenants", "tenant %s is left out of part %d of %s", options_of(loop)->skip[i],
+                       step->part, step->plan->revision);
 }

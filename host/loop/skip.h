@@ -17,5 +17,7 @@ void skip_note(struct tenant_loop *loop);
 bool skip_has(const struct run *run, const char *id);
 /* Sends their rows, of dmlua_progress and of the ledger. */
 void skip_send(struct tenant_loop *loop);
+/* Says who was left out, when that is committed. */
+void skip_say(const struct tenant_loop *loop);
 
 #endif
