@@ -150,8 +150,11 @@ struct visit *lane_take(struct lane *lane)
     if (lane->first == NULL)
         lane->last = NULL;
     lane->count--;
-    if (lane->open == visit)
+    if (lane->open == visit) { /* its connection is lost: nothing may be told to it any more */
         lane->open = NULL;
+        if (lane->ledger != NULL)
+            db_scope(lane->ledger->db, NULL);
+    }
     visit->next = NULL;
     return visit;
 }
