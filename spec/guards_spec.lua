@@ -148,13 +148,14 @@ describe("guards", function()
     end)
 
     it("casts the setting to the column's type without its length, which would match other tenants", function()
-      for type_name, cut in pairs { ["varchar(5)"] = "acme1-evil", ["char(5)"] = "acme1-evil", short = "acme1-evil" } do
-        if type_name == "short" then owner:exec "CREATE DOMAIN short AS varchar(5)" end
+      owner:exec "CREATE DOMAIN short AS varchar(5)"
+      for type_name, id in pairs { ["varchar(5)"] = "acme1", ["char(5)"] = "acme1", short = "acme1",
+        name = ("x"):rep(63) } do
         isolated(type_name)
-        as_tenant "acme1"
-        app:exec "INSERT INTO t (tenant_id) VALUES ('acme1')"
+        as_tenant(id)
+        app:exec("INSERT INTO t (tenant_id) VALUES ($1)", { id })
         assert.equal(1, #app:exec("SELECT * FROM t").rows, type_name)
-        as_tenant(cut)
+        as_tenant(id .. "-evil")
         assert.equal(0, #app:exec("SELECT * FROM t").rows, type_name)
         owner:exec "DROP TABLE t"
       end
@@ -504,6 +505,16 @@ describe("guards", function()
       run [[guards.ensure_tenant_indexes("t", { "name", "email" }, { unique = { "email" } })
             guards.assert_tenant_indexes("t", { "name" })]]
       assert.same({}, changes())
+    end)
+
+    it("makes all of them unique where the option says true", function()
+      owner:exec "CREATE TABLE t (tenant_id text NOT NULL, name text, email text)"
+      run [[guards.ensure_tenant_indexes("t", { "email", { "name", "email" } }, { unique = true })
+        guards.assert_tenant_indexes("t", { "email" }, { unique = false })]]
+      assert.same({ "INDEX idx_t_tenant_id ON t (tenant_id)", "UNIQUE INDEX idx_t_tenant_email ON t (tenant_id, email)",
+        "UNIQUE INDEX idx_t_tenant_name_email ON t (tenant_id, name, email)" }, indexes())
+      assert.truthy(refusal([[guards.ensure_tenant_indexes("t", {}, { unique = "email" })]]).message
+        :find("or true for all", 1, true))
     end)
 
     it("takes an index for what it is, whatever its name", function()

@@ -227,12 +227,13 @@ describe("the watch over tables", function()
     assert.falsy(helper.dmlua("tables list", { cwd = project "" }).out:find("owners", 1, true))
   end)
 
-  it("refuses a foreign table, and lets one pass that is declared, as an extension's", function()
+  it("refuses a foreign table, and lets one pass that is declared, and an extension's tables", function()
     local foreign = [[op.execute("CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw")
       op.execute("CREATE FOREIGN TABLE there (id int) SERVER far")]]
     local settings = { url = database.postgres }
     refused(upgrade(foreign, settings), "public.there (a foreign table has no row security)")
-    local result = upgrade(foreign .. [[guards.declare_global("there")]], settings)
+    local result = upgrade(foreign .. [[guards.declare_global("there")
+      op.execute("CREATE TABLE of_extension (id int); ALTER EXTENSION postgres_fdw ADD TABLE of_extension")]], settings)
     assert.equal(0, result.code, result.err)
     helper.execute(database, "DROP EXTENSION postgres_fdw CASCADE; DROP TABLE alembic_version")
   end)

@@ -14,7 +14,7 @@ local M = {}
 local DEFAULT_TYPE = "character varying(255)"
 
 -- Columns of one index: a name, or several in a list.
-arguments.kind("column_lists", function(value)
+local function column_lists(value)
   local expected = "a list of column names, or of lists of them"
   if not record.plain(value) then return nil, expected end
   local lists = {}
@@ -28,6 +28,12 @@ arguments.kind("column_lists", function(value)
   end
   if #lists == 0 and next(lists) ~= nil then return nil, expected end
   return lists
+end
+arguments.kind("column_lists", column_lists)
+arguments.kind("column_lists_or_all", function(value)
+  if type(value) == "boolean" then return value end
+  local lists, expected = column_lists(value)
+  return lists, not lists and expected .. ", or true for all" or nil
 end)
 
 local function signature(options)
@@ -39,8 +45,8 @@ local signatures = {
   column = signature { type = "type", backfill = "expression", references = "name", online = "boolean",
     batch_size = "integer" },
   assert_column = signature { type = "type" },
-  indexes = signature { unique = "column_lists" },
-  ensure_indexes = signature { unique = "column_lists", online = "boolean" },
+  indexes = signature { unique = "column_lists_or_all" },
+  ensure_indexes = signature { unique = "column_lists_or_all", online = "boolean" },
   isolation = signature {},
   enable = signature { strategy = "string" },
   setup = { options = { strategy = "string" } },
@@ -101,6 +107,16 @@ function M.new(step)
     return place_of(given), given
   end
 
+  local function read_indexes(name, kind, ...)
+    local _, given = read(name, kind, ...)
+    if given.unique == true then
+      given.unique, given.additional_columns = given.additional_columns, nil
+    elseif given.unique == false then
+      given.unique = nil
+    end
+    return place_of(given), given
+  end
+
   local function through_door(tables, sql)
     door.of(step).open(tables, function() send(sql) end)
   end
@@ -141,7 +157,7 @@ function M.new(step)
   --- ensure_tenant_indexes(table, {columns…}, {unique = {columns…}, schema, column, online}): `online` builds them
   --- concurrently, each outside of a transaction.
   function guards.ensure_tenant_indexes(...)
-    local place, given = read("ensure_tenant_indexes", "ensure_indexes", ...)
+    local place, given = read_indexes("ensure_tenant_indexes", "ensure_indexes", ...)
     if given.online then
       return require("dmlua.guards.online").ensure_indexes(step, place, wanted_indexes(place, given), send)
     end
@@ -150,7 +166,7 @@ function M.new(step)
 
   --- assert_tenant_indexes: as ensure_tenant_indexes, but only looks.
   function guards.assert_tenant_indexes(...)
-    local place, given = read("assert_tenant_indexes", "indexes", ...)
+    local place, given = read_indexes("assert_tenant_indexes", "indexes", ...)
     send(blocks.assert_indexes(place, wanted_indexes(place, given)))
   end
 

@@ -162,7 +162,7 @@ local refuse_rows = [[
 local function refuse_text(place, condition)
   local call = call_of(place, "ensure_tenant_column", { { "backfill", "SQL expression" } })
   return fill(refuse_rows, place, { condition = condition, say_whose = quote.literal("Say whose they are: " .. call
-    .. "; a large table is filled without a lock by op.add_not_null_online.") })
+    .. "; online = true, beside backfill, holds no lock over a large table.") })
 end
 
 local add_column = [[
