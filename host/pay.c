@@ -42,7 +42,8 @@ static int find_revision(struct bill *bill, const struct tree *tree, const char 
         error_set(error, ERROR_USAGE, "%s", graph_error.message);
         error_put(&error->hint, graph_error.hint);
     } else if (list.count != 1) {
-        error_set(error, ERROR_USAGE, "--only-tenant takes one revision, and '%s' is %zu", target, list.count);
+        error_set(error, ERROR_USAGE, "--only-tenant takes one revision; '%s' names %s", target,
+                  list.count == 0 ? "none" : "several");
         rc = -1;
     } else {
         error_text(&bill->revision, "%s", graph_id(tree_graph(tree), list.revisions[0]));

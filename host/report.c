@@ -17,11 +17,11 @@ enum {
 };
 
 /* One character of `size` bytes: control characters and bytes that are no UTF-8 as \xNN, tabs as they are, and where
-   the text goes on after a line feed, `indent`. */
+   the text goes on after a line feed, `indent`; without one a line feed is \xNN, too. */
 static void put_character(FILE *out, const unsigned char *c, size_t size, bool valid, const char *indent)
 {
     bool c1 = size == 2 && *c == 0xc2 && c[1] < 0xa0; /* of Unicode; a terminal may obey them */
-    if (*c == '\n')
+    if (*c == '\n' && indent != NULL)
         fprintf(out, "\n%s", indent);
     else if (c1 || !valid || (*c < 0x20 && *c != '\t') || *c == 0x7f)
         fprintf(out, "\\x%02x", c1 ? c[1] : *c);
@@ -229,7 +229,7 @@ static void put_failures(const struct failures *failures)
     for (i = 0; i < failures->count; i++) {
         const struct failure *failure = &failures->list[i];
         fputs("  ", stderr);
-        put_beginning(stderr, failure->tenant, SHOWN_LINE, "    ");
+        put_beginning(stderr, failure->tenant, SHOWN_LINE, NULL);
         fprintf(stderr, ": %s%s", failure->sqlstate, failure->sqlstate[0] ? " " : "");
         put_beginning(stderr, failure->message, SHOWN_TEXT, "    ");
         if (failure->file != NULL) {

@@ -124,7 +124,7 @@ void step_fail(struct run *run, struct step *step, struct error *error)
     if (error->kind == ERROR_CONNECTION || !db_alive(run->ledger->db))
         error_text(&error->state,
                    "the server rolls back what was not committed; `dmlua current` shows where the database is");
-    else
+    else if (error->state == NULL) /* what was refused may have said so itself */
         say_state(failed, error);
     record_failure(failed, error);
 }

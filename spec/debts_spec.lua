@@ -66,8 +66,17 @@ describe("--skip-tenant", function()
     local result = run "upgrade head --skip-tenant t033 --reason x"
     refused(result, 2, "there is no tenant 't033' in the loop's list")
     says(result, "did you mean 't03'?")
+    says(result, "database is at aaaa; correct the command and run it again")
     assert.are.equal("0:12", visits(db))
     succeeded(run "stamp aaaa") -- nothing of the step is begun
+  end)
+
+  it("counts a tenant once that is named twice", function()
+    local run, db = project(loop())
+    succeeded(run "upgrade head --skip-tenant t03 --skip-tenant t03 --reason x")
+    assert.are.equal("1", helper.value(db, "SELECT count(*) FROM dmlua_ledger WHERE outcome = 'skipped'"))
+    succeeded(run "upgrade bbbb --only-tenant t03 --only-tenant t03")
+    assert.are.equal("1:12", visits(db))
   end)
 
   it("refuses a tenant that is done", function()
@@ -124,6 +133,9 @@ describe("--skip-tenant", function()
     local function place(debt) return ("%s %d"):format(debt.revision, debt.part) end
     assert.are.same({ "bbbb 1", "bbbb 2", "cccc 1" },
       { place(owed[1]), place(owed[2]), place(owed[3]) })
+    local current = run "current"
+    assert.are.equal("cccc (head) (bbbb owed by t03) (cccc owed by t03)\n", current.out)
+    assert.are.equal(1, count(current.err, "tenant t03 owes the upgrade of bbbb: left out of parts 1, 2 by owner"))
   end)
 
   it("stands in a downgrade, too", function()

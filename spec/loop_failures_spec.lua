@@ -103,6 +103,7 @@ describe("a loop with failures", function()
       WHERE id LIKE 'a%']])
     local result = run "upgrade head"
     refused(result, 6, "--skip-tenant $'a\\012\\033[31mb' --reason TEXT")
+    says(result, "\n  a\\x0a\\x1b[31mb: 22012")
     silent_of(result, "\27")
   end)
 end)

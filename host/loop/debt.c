@@ -52,8 +52,8 @@ int debt_check(const struct run *run, const struct graph *graph, const struct gr
             continue;
         error_set(error, ERROR_REFUSED, "tenant %s owes the %s of %s, which this would take back", debt_text(run, row, DEBT_TENANT),
                   direction, what);
-        error_text(&error->hint, "pay it first with `dmlua %s %s --only-tenant ID`, or forget it with --abandon: a loop on the way"
-                                 " visits the tenant like any other", direction, what);
+        error_text(&error->hint, "pay it first with `dmlua %s %s --only-tenant ID`; or forget it with --abandon, and a loop on the"
+                                 " way visits the tenant like any other", direction, what);
         return -1;
     }
     return 0;

@@ -10,13 +10,22 @@ static const struct run_options *options_of(const struct tenant_loop *loop)
     return &loop->step->run->options;
 }
 
-static int refuse_unknown(const struct roll *roll, const char *id, struct error *error)
+/* Nothing is wrong with the script. */
+static int blame_command(const struct step *step, struct error *error)
 {
-    const char *nearest = roll_nearest(roll, id);
+    char *rows = run_rows_text(step->run);
+    error_text(&error->state, "database is at %s; correct the command and run it again", *rows != '\0' ? rows : "base");
+    free(rows);
+    return -1;
+}
+
+static int refuse_unknown(const struct tenant_loop *loop, const char *id, struct error *error)
+{
+    const char *nearest = roll_nearest(&loop->roll, id);
     error_set(error, ERROR_USAGE, "--skip-tenant: there is no tenant '%s' in the loop's list", id);
     if (nearest != NULL)
         error_text(&error->hint, "did you mean '%s'?", nearest);
-    return -1;
+    return blame_command(loop->step, error);
 }
 
 static int refuse_done(const struct step *step, const char *id, struct error *error)
@@ -24,7 +33,7 @@ static int refuse_done(const struct step *step, const char *id, struct error *er
     error_set(error, ERROR_USAGE, "--skip-tenant: tenant '%s' is done already in part %d of %s", id, step->part,
               step->plan->revision);
     error_text(&error->hint, "leave that --skip-tenant out: there is nothing to skip");
-    return -1;
+    return blame_command(step, error);
 }
 
 static struct roll read_state(struct tenant_loop *loop, const char *state, struct error *error)
@@ -72,7 +81,7 @@ int skip_check(struct tenant_loop *loop, struct error *error)
         if (roll_has(&loop->done, id))
             refuse_done(loop->step, id, error);
         else if (!roll_has(&loop->roll, id) && !roll_has(&loop->skipped, id))
-            refuse_unknown(&loop->roll, id, error);
+            refuse_unknown(loop, id, error);
     }
     run->skipped = run->owing = true;
     return error->kind == ERROR_NONE ? 0 : -1;

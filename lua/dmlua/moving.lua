@@ -6,6 +6,7 @@ local errors = require "dmlua.errors"
 local output = require "dmlua.output"
 local partial = require "dmlua.partial"
 local paying = require "dmlua.paying"
+local retyped = require "dmlua.retyped"
 
 local M = {}
 
@@ -60,14 +61,12 @@ local function step_writer(graph)
 end
 
 local function check_skipped(options)
-  if not options.skip_tenant or #options.skip_tenant == 0 then return end
+  options.skip_tenant = retyped.each_once("--skip-tenant", options.skip_tenant)
+  if #options.skip_tenant == 0 then return end
   if options.sql then errors.usage "--skip-tenant is of a run; --sql only writes" end
   if not options.reason or not options.reason:find "%S" then
     errors.raise { kind = "usage", message = "--skip-tenant asks for a reason",
       hint = "--reason TEXT; the ledger and `dmlua current` show it until the debt is paid" }
-  end
-  for _, id in ipairs(options.skip_tenant) do
-    if not utf8.len(id) then errors.usage "--skip-tenant is no UTF-8 text" end
   end
 end
 

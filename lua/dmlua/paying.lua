@@ -22,7 +22,8 @@ end
 
 --- Do the options ask for it? Raises what does not go together.
 function M.asked(options)
-  if not options.only_tenant or #options.only_tenant == 0 then
+  options.only_tenant = retyped.each_once("--only-tenant", options.only_tenant)
+  if #options.only_tenant == 0 then
     if options.write_off then errors.usage "--write-off goes with --only-tenant ID" end
     return false
   end
@@ -30,9 +31,6 @@ function M.asked(options)
   refuse_beside(options, "sql", "--sql")
   refuse_beside(options, "abandon", "--abandon")
   refuse_beside(options, "output", "-o")
-  for _, id in ipairs(options.only_tenant) do
-    if not utf8.len(id) then errors.usage "--only-tenant is no UTF-8 text" end
-  end
   if options.write_off and not (options.reason and options.reason:find "%S") then
     errors.raise { kind = "usage", message = "--write-off asks for a reason",
       hint = "--reason TEXT; the ledger keeps it" }

@@ -1,6 +1,8 @@
 -- The command line that was typed, and others like it: for the ways out that an error names. What is printed can be
 -- typed into a shell as it stands.
 
+local errors = require "dmlua.errors"
+
 local M = {}
 
 -- A control character would end the line, or be shown as something else.
@@ -34,6 +36,17 @@ local function put_values(words, options)
   for _, value in ipairs(options.x or {}) do
     words[#words + 1] = has_password(value) and "-x KEY=VALUE" or M.option("-x", value)
   end
+end
+
+--- The values of an option that may be repeated, each once; raises what is no UTF-8 text.
+function M.each_once(name, values)
+  local list, seen = {}, {}
+  for _, value in ipairs(values or {}) do
+    if not utf8.len(value) then errors.usage("%s is no UTF-8 text", name) end
+    if not seen[value] then list[#list + 1] = value end
+    seen[value] = true
+  end
+  return list
 end
 
 --- `dmlua`, the global options that were given, and the words, which are quoted already.
