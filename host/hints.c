@@ -224,10 +224,29 @@ static char *quoted(const char *name)
     return out;
 }
 
+/* A name, as SQL, with the schema that the statement gives it, if any. Owned. */
+static char *with_schema(const char *statement, const char *name)
+{
+    const char *at, *start;
+    for (at = strcasestr(statement, name); at != NULL; at = strcasestr(at + 1, name)) {
+        if (at < statement + 2 || at[-1] != '.')
+            continue;
+        start = at - 2;
+        if (*start == '"')
+            while (start > statement && *--start != '"')
+                ;
+        else
+            while (start > statement && (isalnum((unsigned char)start[-1]) || start[-1] == '_'))
+                start--;
+        return strndup(start, (size_t)(at - start) + strlen(name));
+    }
+    return strdup(name);
+}
+
 char *hint_denied(const char *sqlstate, const char *function, const char *message, const char *statement,
                   const char *role)
 {
-    char word[16], *text = NULL, *name, *grantee;
+    char word[16], *text = NULL, *bare, *name, *grantee;
     const char *privilege;
     size_t i;
     if (role == NULL || sqlstate == NULL || function == NULL || strcmp(sqlstate, "42501") != 0 ||
@@ -244,12 +263,14 @@ char *hint_denied(const char *sqlstate, const char *function, const char *messag
     privilege = denials[i].privilege;
     if (privilege == NULL)
         privilege = privilege_of(statement, word, denials[i].object, message + strlen(denials[i].message));
-    name = quoted(message + strlen(denials[i].message));
+    bare = quoted(message + strlen(denials[i].message));
+    name = bare != NULL ? with_schema(statement, bare) : NULL;
     grantee = quoted(role);
     if (name == NULL || grantee == NULL ||
         asprintf(&text, "role %s has not the privilege %s: let the owner say GRANT %s ON %s%s TO %s", role, privilege,
                  privilege, denials[i].object, name, grantee) < 0)
         text = NULL;
+    free(bare);
     free(name);
     free(grantee);
     return text;
