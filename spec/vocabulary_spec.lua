@@ -22,6 +22,13 @@ describe("the vocabulary", function()
     assert.has_error(function() step.run(recorder(), "setmetatable(op, {})") end)
   end)
 
+  it("names the right one of which a name is the beginning, or the other way round", function()
+    assert.equal("context.is_offline does not exist (did you mean 'is_offline_mode'?)", failure "context.is_offline()")
+    assert.equal("op.create_table: has no option 'comments_on' (did you mean 'comment'?)",
+      failure [[op.create_table("t", { comments_on = "x" })]])
+    assert.equal("op.dro does not exist", failure "op.dro()")
+  end)
+
   it("lists its names to pairs", function()
     assert.is_true(step.run(recorder(), [[
       local found = {}

@@ -54,6 +54,18 @@ function M.usage(format, ...)
   error(M.new { kind = "usage", message = format:format(...) }, 0)
 end
 
+-- The shortest candidate that begins as `name` does, one of them being a beginning of the other.
+local function longer_or_shorter(name, candidates)
+  local found
+  for _, candidate in ipairs(candidates) do
+    local length = math.min(#name, #candidate)
+    if length >= 4 and name:sub(1, length) == candidate:sub(1, length) and (not found or #candidate < #found) then
+      found = candidate
+    end
+  end
+  return found
+end
+
 --- The candidate nearest to `name`, or nil when none is near. `candidates` is an array of strings.
 function M.nearest(name, candidates)
   local limit = math.max(1, math.min(3, #name // 3))
@@ -62,7 +74,7 @@ function M.nearest(name, candidates)
     local d = distance(name, candidate, limit)
     if d < best then best, nearest = d, candidate end
   end
-  return nearest
+  return nearest or longer_or_shorter(name, candidates)
 end
 
 --- " (did you mean 'x'?)", or "".
