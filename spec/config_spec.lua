@@ -291,7 +291,8 @@ black.options = -l 79 REVISION_SCRIPT_FILENAME
     assert.same({ "production", "20", true }, {
       production.environment.value, production["sqlalchemy.pool_size"].value, production.rls,
     })
-    local rails = { "require_migration_validation", "require_backup_before_migration", "enable_audit_triggers" }
+    assert.equal("true", production.enable_audit_triggers.value)
+    local rails = { "require_migration_validation", "require_backup_before_migration" }
     for _, rail in ipairs(rails) do
       assert.equal("true", production[rail].value)
       assert.matches("which this version of dmlua does not do", production[rail].note, 1, true)
@@ -398,7 +399,7 @@ describe("a rail", function()
   end
 
   for key, value in pairs {
-    require_migration_validation = "true", require_backup_before_migration = "true", enable_audit_triggers = "true",
+    require_migration_validation = "true", require_backup_before_migration = "true",
     require_approval = "2", isolation = "schema", direct_url = "postgresql://h/d", requires = "isp",
   } do
     it("that is not built yet stops a verb that uses a database: " .. key, function()
@@ -417,8 +418,8 @@ describe("a rail", function()
   end)
 
   it("lists all that are asked for at once", function()
-    local result = use("require_migration_validation = true\nenable_audit_triggers = true\n")
-    assert.matches("require_migration_validation.*enable_audit_triggers", result.err)
+    local result = use("require_migration_validation = true\nrequire_approval = 2\n")
+    assert.matches("require_migration_validation.*require_approval", result.err)
   end)
 
   it("that contradicts another is exit 2 and names both places", function()

@@ -346,6 +346,7 @@ static void push_settings(lua_State *L, const struct run *run)
     put_text(L, "isolation", config_isolation(run->config));
     put_text(L, "schema", run->ledger->schema);
     put_flag(L, "rls", config_rls(run->config));
+    put_flag(L, "audit", config_flag(run->config, "enable_audit_triggers"));
     put_flag(L, "declarations", run->ledger->has_tables && strcmp(config_isolation(run->config), "rls") == 0);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &x_key);
     lua_setfield(L, -2, "x");

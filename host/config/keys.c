@@ -88,12 +88,7 @@ const struct key keys[] = {
      .initial = "0",
      .unbuilt = "plans that people have signed",
      .area = CONFIG_DATABASE},
-    {.name = "enable_audit_triggers",
-     .own = true,
-     .type = KEY_BOOLEAN,
-     .initial = "false",
-     .unbuilt = "audit triggers on tenant tables",
-     .area = CONFIG_DATABASE},
+    {.name = "enable_audit_triggers", .own = true, .type = KEY_BOOLEAN, .initial = "false"},
     /* the connection */
     {.name = "sqlalchemy.echo", .alias = "echo", .type = KEY_BOOLEAN, .initial = "false"},
     {.name = "sqlalchemy.pool_size", .alias = "pool_size", .type = KEY_NUMBER},

@@ -175,10 +175,13 @@ function M.new(step)
   end
 
   --- ensure_tenant_isolation(table, {column, schema}): row security as the environment says, the tenant's policy, the
-  --- application role's rights.
+  --- application role's rights; and the audit trigger, where the environment asks for it.
   function guards.ensure_tenant_isolation(...)
     local place = read("ensure_tenant_isolation", "isolation", ...)
     send(settings.rls and blocks.ensure_isolation(place) or blocks.leave_open(place, left_open()))
+    if settings.audit then
+      guards.ensure_audit_trigger(place.table, { column = place.given_column, schema = place.schema })
+    end
   end
   guards.validate_tenant_isolation = guards.ensure_tenant_isolation -- the guide's name
 

@@ -119,11 +119,12 @@ app_role = app
 # Findings of the linter are warnings, not errors.
 # allow_unsafe_migrations = false
 
-# (later) Validation inside each step, a backup before the first, triggers that keep a trail, plans that this many
-# people have signed.
+# Guards keep a trail of who changed what in tenants' tables.
+# enable_audit_triggers = true
+
+# (later) Validation inside each step, a backup before the first, plans that this many people have signed.
 # require_migration_validation = true
 # require_backup_before_migration = true
-# enable_audit_triggers = true
 # require_approval = 2
 
 # Every statement in the log; connections to one database, and how many more for a moment.
