@@ -1,9 +1,9 @@
--- The schema of a database as one text, to be compared: relations, columns, constraints, indexes, comments, enums,
--- policies of the schemas that are not PostgreSQL's own.
+-- The schema of a database as one text, to be compared, a line for each relation, column, constraint, index, comment,
+-- enum and policy of the schemas that are not PostgreSQL's own.
 
 local query = [[
 WITH own AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
-SELECT string_agg(line, E'\n' ORDER BY line) AS text FROM (
+SELECT string_agg(regexp_replace(line, '\s*\n\s*', ' ', 'g'), E'\n' ORDER BY line) AS text FROM (
   SELECT format('%s.%s %s %s %s %s', nspname, relname, relkind, relpersistence, reloptions, relrowsecurity) AS line
     FROM pg_class c JOIN own ON own.oid = relnamespace
   UNION ALL SELECT format('%s.%s.%s %s %s %s %s %s', nspname, relname, attname, format_type(atttypid, atttypmod),
