@@ -43,6 +43,7 @@ struct run {
     struct step *sent, *sent_last; /* steps that are sent and not settled, in order */
     size_t sent_count;
     char *tenant_role;  /* settled by the first loop; "none" for none */
+    bool role_stale;    /* something was sent since that may have changed what the role passes */
     bool skipped;       /* a loop has left out the tenants that the options skip */
     size_t paid;        /* debts */
     bool owing;         /* debts have come or gone since it began */

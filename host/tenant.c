@@ -209,7 +209,8 @@ static int settle_unconfined(struct run *run, struct error *error)
     if (strcmp(config_environment(run->config), "development") != 0)
         return refuse_role(run, run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
                            "set tenant_role (or app_role) to a role that the policies hold; %s stays the migrator", error);
-    report_log(REPORT_WARN, "dmlua.tenants", "role %s passes row security and no tenant_role is set: callbacks run unconfined",
+    if (!run->unconfined)
+        report_log(REPORT_WARN, "dmlua.tenants", "role %s passes row security and no tenant_role is set: callbacks run unconfined",
                run->ledger->user);
     run->unconfined = true;
     return 0;
@@ -239,7 +240,7 @@ int tenant_settle_role(struct step *step, struct error *error)
     struct db_statement statement = {.sql = passes_policies, .count = 1, .values = &role};
     PGresult *result;
     int rc;
-    if (run->tenant_role != NULL || step->kept != NULL)
+    if ((run->tenant_role != NULL && !run->role_stale) || step->kept != NULL)
         return 0;
     if (role == NULL)
         role = config_get(run->config, "app_role");
@@ -250,6 +251,7 @@ int tenant_settle_role(struct step *step, struct error *error)
     PQclear(result);
     if (rc == 0)
         error_text(&run->tenant_role, "%s", role != NULL ? role : "none");
+    run->role_stale = rc != 0;
     return rc;
 }
 

@@ -8,7 +8,7 @@
 PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error);
 /* The same, not kept for a rerun and not looked at again: for a loop that keeps its own record. */
 PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error);
-/* Settles, once a run, the role under which callbacks run: tenant_role, else app_role, else none. Refuses one that the
+/* Settles, at the first loop and again when something was sent that may have changed it, the role under which callbacks run: tenant_role, else app_role, else none. Refuses one that the
    policies do not hold; where none is set, development warns. */
 int tenant_settle_role(struct step *step, struct error *error);
 /* From here on the step's statements are this tenant's: context, row security, role. */

@@ -38,8 +38,10 @@ enum watch_class watch_class_of(const struct db_statement *statement)
 
 void watch_note(struct step *step, const struct db_statement *statement)
 {
-    enum watch_class least = step->looping ? WATCH_DDL : WATCH_CALLS;
-    step->can_be_ddl = step->can_be_ddl || watch_class_of(statement) >= least;
+    enum watch_class least = step->looping ? WATCH_DDL : WATCH_CALLS, class = watch_class_of(statement);
+    if (class >= (step->tenant != NULL ? WATCH_DDL : WATCH_CALLS))
+        step->run->role_stale = true; /* it may be a GRANT, or a table that its owner is not held at */
+    step->can_be_ddl = step->can_be_ddl || class >= least;
 }
 
 void watch_values(const struct ledger *ledger, const struct config *config, const char *values[WATCH_VALUES])

@@ -22,6 +22,8 @@ describe("setting the tenant context by hand", function()
       "SELECT 1, Pg_Catalog.\"set_config\"(E'APP.current_tenant_id', id, false) FROM tenants",
       "WITH c AS (SELECT set_config($a$app.current_tenant_id$a$, f(1, 2), true)) SELECT 1 FROM c",
       "SELECT set_config(new_value => 'x', setting_name => 'app.current_tenant_id'::text, is_local => true)",
+      "ALTER ROLE app SET app.current_tenant_id = 'acme'", "ALTER DATABASE d SET \"app.current_tenant_id\" TO acme",
+      "ALTER ROLE ALL IN DATABASE d SET App.current_tenant_id = 'x'",
       "SELECT count(*) FROM t WHERE set_config(CAST('app.current_tenant_id' AS text), t.id, true) <> ''",
     } do
       local failure, sent = error_of(call(text))
@@ -67,6 +69,9 @@ describe("setting the tenant context by hand", function()
       "SELECT set_config('app.other', 'app.current_tenant_id', true)", "SELECT 1 -- set_config('app.current_tenant_id'",
       "SELECT 'set_config(''app.current_tenant_id'', ''x'', true)'", "UPDATE t SET app = 'app.current_tenant_id'",
       "SELECT current_setting('app.current_tenant_id'), set_config('work_mem', '1MB', true)",
+      "ALTER ROLE app SET app.current_tenant_id = ''", "ALTER DATABASE d SET app.current_tenant_id TO DEFAULT",
+      "ALTER ROLE app RESET app.current_tenant_id", "ALTER ROLE app SET row_security = on",
+      "ALTER TABLE t ALTER COLUMN a SET DEFAULT 'app.current_tenant_id'", "ALTER USER app SET search_path = a, b",
       "SET TIME ZONE LOCAL", "SET CONSTRAINTS ALL DEFERRED", "SET NAMES 'UTF8'", "SELECT set_config(a, b, c) FROM t",
     }
     for _, text in ipairs(allowed) do assert.is_nil((error_of(call(text)))) end

@@ -151,12 +151,12 @@ describe("the rows that a loop's statements write", function()
     assert.truthy(dmlua("log", folder).out:find("rows of 3 tenants unknown", 1, true))
   end)
 
-  it("are unknown, tenant by tenant, where a resumable loop was killed before it wrote them", function()
-    local folder, database = project { { revision = "aaaa", upgrade = two:format ", { mode = 'resumable' }" } }
-    helper.execute(database.owner, "CREATE TABLE gate (id int); GRANT SELECT ON gate TO app")
+  -- A run that hangs at its third tenant, by a lock that is held until release(); the others are done.
+  local function hanging()
     local upgrade = two:format ", { mode = 'resumable' }":gsub("op.execute%(\"SELECT 1\"%)",
       'if tenant.id == "initech" then op.execute("LOCK TABLE gate IN ACCESS SHARE MODE") end')
-    helper.write(folder .. "/versions/aaaa.lua", helper.revision { revision = "aaaa", upgrade = upgrade })
+    local folder, database = project { { revision = "aaaa", upgrade = upgrade } }
+    helper.execute(database.owner, "CREATE TABLE gate (id int); GRANT SELECT ON gate TO app")
     local gate = helper.connect(database.owner)
     gate:exec "BEGIN"
     gate:exec "LOCK TABLE gate"
@@ -165,9 +165,14 @@ describe("the rows that a loop's statements write", function()
       return helper.value(database, "SELECT to_regclass('dmlua_progress') IS NOT NULL") == "t"
         and helper.value(database, "SELECT count(*) FROM dmlua_progress WHERE state = 'done'") == "2"
     end)
+    return folder, running, function() gate:exec "ROLLBACK" end
+  end
+
+  it("are unknown, tenant by tenant, where a resumable loop was killed before it wrote them", function()
+    local folder, running, release = hanging()
     running.kill("KILL")
     running.wait()
-    gate:exec "ROLLBACK"
+    release()
     dmlua("upgrade head", folder)
     local list = tallies(folder)
     table.sort(list)
@@ -175,6 +180,15 @@ describe("the rows that a loop's statements write", function()
       "initech 3 versions/aaaa.lua:12" }, list)
     local text = dmlua("log", folder).out
     assert.truthy(text:find("4 rows of 1 tenant; rows of 2 tenants unknown; tenants: 1 visited", 1, true), text)
+  end)
+
+  it("are written when Ctrl-C ends a loop", function()
+    local folder, running, release = hanging()
+    running.kill("INT")
+    assert.are.equal(130, running.wait().code)
+    release()
+    assert.are.same({ "acme 1 versions/aaaa.lua:12", "acme 0 versions/aaaa.lua:14", "globex 2 versions/aaaa.lua:12",
+      "globex 0 versions/aaaa.lua:14" }, tallies(folder))
   end)
 
   it("are nobody's failure where they cannot be written", function()

@@ -337,8 +337,8 @@ static void fly(struct flight *flight)
 {
     while (flight->end.kind == ERROR_NONE && !is_over(flight)) {
         bool moved = settle_all(flight);
-        write_tally(flight);
         moved = go_on_all(flight) || moved;
+        write_tally(flight); /* before the next callback takes the connection for itself */
         moved = begin_some(flight) || moved;
         if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight))
             wait_for_something(flight);

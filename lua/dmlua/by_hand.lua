@@ -31,9 +31,10 @@ local function word(token)
   return constant(token) or token:lower()
 end
 
--- SET [SESSION|LOCAL] name {TO|=} value, SET ROLE value, SET SESSION AUTHORIZATION value: name and value.
-local function of_set(tokens)
-  local at, names = 2, {}
+-- SET [SESSION|LOCAL] name {TO|=} value, SET ROLE value, SET SESSION AUTHORIZATION value: name and value. The word SET
+-- is the token `set`.
+local function of_set(tokens, set)
+  local at, names = set + 1, {}
   while tokens[at] == "SESSION" or tokens[at] == "LOCAL" do at = at + 1 end
   if tokens[at] == "AUTHORIZATION" or tokens[at] == "ROLE" and tokens[at + 1] ~= "TO" and tokens[at + 1] ~= "=" then
     return "role", word(tokens[at + 1])
@@ -43,6 +44,15 @@ local function of_set(tokens)
     at = at + 1
   end
   return table.concat(names):lower(), word(tokens[at + 1])
+end
+
+local of_whom = { ROLE = true, USER = true, DATABASE = true, SYSTEM = true }
+
+-- ALTER ROLE app SET …: it would be every session's context.
+local function of_alter(tokens)
+  for i, token in ipairs(tokens) do
+    if token == "SET" then return of_set(tokens, i) end
+  end
 end
 
 -- The arguments of a call, whose parenthesis is the token `at`: lists of tokens.
@@ -79,8 +89,12 @@ local function settings_of(statement, fn)
   local tokens
   if statement.words[1] == "SET" then
     tokens = sqltree.tokens(statement.sql)
-    fn(of_set(tokens))
-  elseif statement.sql:find "[sS][eE][tT]_[cC][oO][nN][fF][iI][gG]" then
+    fn(of_set(tokens, 1))
+  elseif statement.words[1] == "ALTER" and of_whom[statement.words[2]] then
+    local name, value = of_alter(sqltree.tokens(statement.sql))
+    local harmless = name == "role" or name == "row_security" or value == "" or value == "default"
+    if name and not harmless then fn(name, value) end
+  elseif statement.sql:lower():find("set_config", 1, true) then
     tokens = sqltree.tokens(statement.sql)
     for i, token in ipairs(tokens) do
       if word(token) == "set_config" and tokens[i + 1] == "(" then

@@ -76,7 +76,10 @@ function M.new(step)
   end
 
   -- What stands inside a loop has to know: it would be the tenant's role that stands before op.across_tenants' door.
-  local function visit(fn, options)
+  local function visit(call, fn, options)
+    if (step.open_doors or 0) > 0 then
+      arguments.fail(call, "cannot stand inside op.across_tenants, which takes away what would hold the callback")
+    end
     step.tenant = true
     local _ <close> = setmetatable({}, { __close = function() step.tenant = nil end })
     bind:each(fn, options)
@@ -102,7 +105,7 @@ function M.new(step)
     if type(given.batch) == "table" and not step.tenant then
       options.batch, fn = tenant_batches.ranges(step, given.batch, fn)
     end
-    visit(fn, options)
+    visit("tenants.each", fn, options)
   end
 
   --- with(id, fn): calls fn(tenant) for one tenant, in its context.
@@ -112,7 +115,7 @@ function M.new(step)
     if row then -- the step has read the list, which is looked at again before it ends
       options.known, options.choose = false, function() return { row } end
     end
-    visit(given.fn, options)
+    visit("tenants.with", given.fn, options)
   end
 
   --- ids({from, allow_empty}): the tenants' ids as texts, each once, in the list's order.

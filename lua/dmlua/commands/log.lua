@@ -1,6 +1,7 @@
 -- log: what was run on the database, newest first; the ledger.
 
 local debts = require "dmlua.debts"
+local engine = require "dmlua.engine"
 local output = require "dmlua.output"
 local text_width = require "dmlua.text_width"
 
@@ -78,11 +79,16 @@ end
 local function what_of(context, name)
   if not name then return nil end
   local ok, ids = pcall(function() return context.tree():graph():resolve(name) end)
-  return ok and ids[1] or name
+  return ok and #ids == 1 and ids[1] or name
+end
+
+local function say_nothing(what, rows)
+  if what and #rows == 0 then engine.log("info", "dmlua.log", ("nothing was run of %s"):format(what)) end
 end
 
 local function print_tenants(context, what)
   local rows, list, lines = context.session():tallies { limit = context.options.limit, what = what }, {}, {}
+  say_nothing(what, rows)
   for i, row in ipairs(rows) do
     list[i] = as_object(row, tenant_keys)
     lines[i] = { text_width.cut((row.tenant:gsub("%c", " ")), WIDTH), row.rows and rows_text(row.rows) or "unknown",
@@ -98,6 +104,7 @@ local function run(context)
   local session = context.session()
   local rows, owed = session:log { limit = context.options.limit or 100, what = what }, session:current().debts
   local list, lines = {}, {}
+  say_nothing(what, rows)
   for i, row in ipairs(rows) do
     row.unknown = unknown(row)
     list[i], lines[i] = as_object(row, keys), cells(row)
