@@ -319,6 +319,7 @@ describe("a debt", function()
       says(result, "dmlua upgrade bbbb --only-tenant ID")
       assert.are.equal("bbbb", version(db))
     end
+    says(run "plan downgrade base", "downgrade will refuse this plan: the upgrade of bbbb is owed")
     succeeded(run "upgrade bbbb --only-tenant t03 --only-tenant t07")
     succeeded(run "downgrade aaaa")
     assert.are.equal("2:12", visits(db))

@@ -22,13 +22,14 @@ local function list_of(text, graph)
   return ids
 end
 
+-- The rows to begin at, and what tenants owe there.
 local function start(context, graph)
   local options = context.options
-  if options.from then return list_of(options.from, graph) end
-  if options.sql then return {} end
+  if options.from then return list_of(options.from, graph), {} end
+  if options.sql then return {}, {} end
   local state = context.session():current()
   debts.warn(options, state.debts)
-  return state.rows
+  return state.rows, state.debts
 end
 
 local function step_object(graph, step)
@@ -75,10 +76,22 @@ local function warn_refused(tree, plan)
   end
 end
 
+-- Nor does it take back what a tenant owes.
+local function warn_owed(plan, owed)
+  for _, step in ipairs(plan.steps) do
+    for _, debt in ipairs(owed) do
+      if step.revision == debt.revision and step.direction ~= debt.direction and step.direction ~= "stamp" then
+        return engine.log("warn", "dmlua", ("%s will refuse this plan: the %s of %s is owed (pay it, or --abandon)")
+          :format(step.direction, debt.direction, debt.revision))
+      end
+    end
+  end
+end
+
 local function run(context)
   local options, tree = context.options, context.tree()
   local graph = tree:graph()
-  local rows = start(context, graph)
+  local rows, owed = start(context, graph)
   local plan = graph:plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
   if options.json then
     write_json(options, graph, plan)
@@ -86,6 +99,7 @@ local function run(context)
     write_text(graph, plan)
   end
   warn_refused(tree, plan)
+  warn_owed(plan, owed)
   return 0
 end
 
