@@ -246,6 +246,7 @@ int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *
         rc = count_debts(&bill, error);
     if (rc == 0)
         rc = settle(L, &bill, tree, error);
+    run->ledger->revision = NULL; /* it was borrowed from the bill */
     free(bill.revision);
     return rc == 0 ? (int)bill.count : -1;
 }
