@@ -173,7 +173,7 @@ SELECT f.key, (SELECT '(' || pg_catalog.string_agg(k.value, ',') || ')'
 FROM (SELECT u.key, u.%s AS wanted, u.after, CASE WHEN t.%s IS NOT NULL THEN %s END AS now
   FROM %s AS u LEFT JOIN %s AS t ON %s) AS f
 LEFT JOIN LATERAL (SELECT e.key AS name, e.value AS wanted, n.value AS found
-  FROM pg_catalog.json_each_text(CAST(f.wanted AS json)) AS e
+  FROM pg_catalog.json_each_text(CAST(CASE WHEN f.wanted <> f.now THEN f.wanted END AS json)) AS e
   JOIN pg_catalog.json_each_text(CAST(f.now AS json)) AS n ON n.key = e.key
   WHERE e.value IS DISTINCT FROM n.value) AS d ON true
 WHERE (f.wanted IS NULL) <> (f.now IS NULL) OR d.name IS NOT NULL
