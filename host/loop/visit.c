@@ -137,7 +137,9 @@ void visit_commit(struct tenant_loop *loop, struct visit *visit)
     bool pays = payment_runs(run);
     if (loop->batch == 0 && !visit->can_be_ddl && !pays) {
         ledger_send(ledger, LEDGER_LOOP_LEAVE, 3, values, &origin);
-    } else { /* the transaction goes on for a moment, as the migrator's */
+    } else { /* the transaction goes on for a moment, as the migrator's; a cursor WITH HOLD would run at COMMIT */
+        if (visit->sets)
+            ledger_send(ledger, LEDGER_CURSORS, 0, NULL, &origin);
         ledger_send(ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
         if (visit->can_be_ddl)
             watch_send_on(loop->step, ledger, &visit->watched);
