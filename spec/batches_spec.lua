@@ -1,5 +1,6 @@
 -- tenants.each { batch = … }: a large tenant in several transactions, with a cursor; every row once, whatever happens.
 
+local busted = require "busted"
 local helper = require "spec.helper"
 
 local schema = [[
@@ -98,6 +99,40 @@ describe("tenants.each with batch = { table }", function()
     assert.are.equal(0, helper.dmlua("upgrade head --accept-changed", { cwd = folder }).code)
     assert.are.equal("1:32", visits(database))
     assert.are.equal("acme=10 acme=10 acme=5 globex=7", batches(database))
+  end)
+
+  it("does each row once, however often it is killed", function()
+    local folder, database = project((ranges:format("", " }, workers = 3"):gsub("3 } }", "3 }")))
+    helper.execute(database, "INSERT INTO orders SELECT t, g FROM unnest(ARRAY['acme', 'globex', 'initech']) t,"
+      .. " generate_series(1001, 2500) g")
+    math.randomseed(os.time())
+    for _ = 1, 8 do
+      local running = helper.start("upgrade head", { cwd = folder })
+      busted.sleep(math.random() * 0.2)
+      running.kill("KILL")
+      running.wait()
+    end
+    upgrade(folder)
+    assert.are.equal("1:4532", visits(database))
+    assert.are.equal("4532", helper.value(database, "SELECT sum(rows) FROM batches"))
+  end)
+
+  it("does not go on by another key than the one it began with", function()
+    local folder, database = project(ranges:format([[op.execute("SELECT 1 / :n", { n = batch.after and 0 or 1 })]], ""))
+    upgrade(folder, 6)
+    helper.execute(database.owner, "ALTER TABLE orders ADD COLUMN m bigint NOT NULL DEFAULT 0")
+    helper.execute(database.owner, "CREATE VIEW others AS SELECT * FROM orders; GRANT SELECT ON others TO app")
+    local function upgrade_changed(changed, code, text)
+      helper.write(folder .. "/versions/aaaa.lua", helper.revision { revision = "aaaa", upgrade = changed })
+      local result = helper.dmlua("upgrade head --accept-changed", { cwd = folder })
+      assert.are.equal(code, result.code, result.err)
+      assert.truthy(result.err:find(text, 1, true), result.err)
+    end
+    upgrade_changed(ranges:format("", ', key = "m"'), 1,
+      "an earlier run went by orders.id, not by m: finish the loop with the file as it was")
+    upgrade_changed((ranges:format("", ""):gsub('table = "orders"', 'table = "others"')), 6,
+      "tenant 'acme' has come to orders.id=10, and the batches are now of others.id")
+    assert.are.equal("0:15 1:17", visits(database))
   end)
 
   it("refuses what it could not do whole, at its line", function()

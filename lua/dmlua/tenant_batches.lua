@@ -7,9 +7,12 @@ local errors = require "dmlua.errors"
 local params = require "dmlua.params"
 local quote = require "dmlua.quote"
 local record = require "dmlua.record"
+local tenant_lists = require "dmlua.tenant_lists"
+local text_width = require "dmlua.text_width"
 
 local M = {}
 
+local WIDTH = 80 -- columns of a cursor that an error shows
 local SIZE, SIZE_MOST = 1000, 1000000000
 
 arguments.kind("batch_size", function(value)
@@ -61,11 +64,21 @@ local function key_of(step, given, name, file, line)
       given.key)
   elseif #columns > 1 then
     fail("the primary key of %s has several columns (%s): say by which one, key = …", name, names_of(columns))
+  elseif given.key and key.name ~= given.key then -- the answer is an earlier run's
+    fail("an earlier run went by %s.%s, not by %s: finish the loop with the file as it was", name, key.name, given.key)
   elseif not key.is_set then
     fail("column %s of %s may be NULL, and a row without it would be in no batch: ALTER COLUMN … SET NOT NULL first",
       key.name, name)
   end
   return key
+end
+
+-- A cursor says of which key it is: a run that was taken up with another one would pass over rows.
+local function read_cursor(tenant, prefix, cursor)
+  if not cursor or cursor:sub(1, #prefix) == prefix then return cursor and cursor:sub(#prefix + 1) end
+  errors.raise { kind = "migration", hint = "finish the loop with the file as it was",
+    message = ("tenants.each: batch: tenant %s has come to %s, and the batches are now of %s"):format(
+      tenant_lists.shown(tenant.id), text_width.cut(cursor, WIDTH), prefix:sub(1, -2)) }
 end
 
 -- One more key than a batch has says whether there is another batch. uuid has no max().
@@ -85,14 +98,15 @@ function M.ranges(step, given, fn)
   local from_start = next_keys:format(column, column, column, name, "", column, size + 1, size)
   local behind = next_keys:format(column, column, column, name,
     ("WHERE %s > CAST($1 AS %s)"):format(column, key.type), column, size + 1, size)
+  local prefix = name .. "." .. column .. "="
   return size, function(tenant, batch)
-    local after = batch.cursor
+    local after = read_cursor(tenant, prefix, batch.cursor)
     local rows = step.bind:query(after and behind or from_start, after and { after } or nil, file, line).rows
     if #rows == 0 then return nil end
     local more = rows[#rows].place > size
     local last = more and rows[#rows - 1] or rows[#rows]
     fn(tenant, { first = rows[1].key, last = last.key, after = after, size = last.place })
-    return more and last.key or nil
+    return more and prefix .. last.key or nil
   end
 end
 
