@@ -7,7 +7,7 @@ describe("a resumable loop that is killed at random moments", function()
     it("visits every tenant exactly once, " .. loop.name, function()
       local seed = os.time()
       math.randomseed(seed)
-      kill_loop.run(loop, { seed = seed, tenants = 400, kills = 8, longest = 0.15,
+      kill_loop.run(loop, { seed = seed, tenants = 400, kills = 5, longest = 0.15,
         ways = { "client", "session", "interrupt", "cancel", "sleep" } })
     end)
   end

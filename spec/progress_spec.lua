@@ -194,6 +194,15 @@ describe("events with --json", function()
     assert.same({ "failed", 12, 0, 11, 1 }, { last.outcome, last.tenants, last.done_before, last.done, last.failed })
   end)
 
+  it("count the rows that batches have written", function()
+    local folder = project(("tenants.each(function() %s end, { mode = 'resumable', batch = { table = 'customers',"
+      .. " key = 'visits' } })"):format(visit))
+    local list = events(helper.dmlua("--json --progress 0.1 upgrade bbbb", { cwd = folder }).out)
+    assert.equal(TENANTS, list[#list].rows)
+    local progress = named(list, "progress")[1]
+    assert.equal(progress.done, progress.rows)
+  end)
+
   it("tell of an atomic loop, too, and of the step once it is committed", function()
     local folder = project(loop("", "atomic"))
     local result = helper.dmlua("--json upgrade bbbb", { cwd = folder })

@@ -111,6 +111,8 @@ void db_make_room(struct db *db);
 void db_ask(struct db *db);
 /* Is everything that was sent answered? */
 bool db_idle(const struct db *db);
+/* Is there something that the socket may not have taken, and that it has not refused either? db_push hands it over. */
+bool db_unsent(const struct db *db);
 /* Bytes that wait for answers. */
 size_t db_held(const struct db *db);
 /* What to poll for. */

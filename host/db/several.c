@@ -18,6 +18,11 @@ bool db_idle(const struct db *db)
     return db->first == NULL;
 }
 
+bool db_unsent(const struct db *db)
+{
+    return !db->broken && !db->stuck && db->unflushed > 0;
+}
+
 size_t db_held(const struct db *db)
 {
     return db->held;

@@ -221,6 +221,7 @@ void db_sync(struct db *db)
         return;
     entry_add(db, ENTRY_SYNC, &nothing);
     check_sent(db, PQpipelineSync(db->conn));
+    db->unflushed++;
     db->unasked = false;
 }
 

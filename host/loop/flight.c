@@ -120,6 +120,8 @@ static void settle_depth(struct flight *flight, const struct visit *visit)
 static void settle_done(struct flight *flight, struct visit *visit)
 {
     settle_depth(flight, visit);
+    if (flight->loop->batch > 0)
+        show_rows(flight->loop->step, visit->scope.rows);
     tally_keep(flight->loop->step->run, &visit->counts, flight->loop->step->part);
     if (visit->after != NULL) {
         free(visit->cursor);
@@ -302,6 +304,22 @@ static int time_left(const struct flight *flight)
     return left > 0 ? (int)left + 1 : -1; /* it is due, and waits for its turn */
 }
 
+/* Where the socket was full when the last tenant was sent, that tenant is still here, and nobody would answer it. Says
+   whether there was anything to send: answers may have come with it. */
+static bool push_all(struct flight *flight)
+{
+    bool pushed = false;
+    size_t i;
+    for (i = 0; i < flight->lane_count; i++) {
+        struct db *db = flight->lanes[i].ledger->db;
+        if (!db_unsent(db))
+            continue;
+        db_push(db);
+        pushed = true;
+    }
+    return pushed;
+}
+
 static void wait_for_something(struct flight *flight)
 {
     struct pollfd fds[LANES_MAX + 1] = {{0}};
@@ -340,7 +358,7 @@ static void fly(struct flight *flight)
         moved = go_on_all(flight) || moved;
         write_tally(flight); /* before the next callback takes the connection for itself */
         moved = begin_some(flight) || moved;
-        if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight))
+        if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight) && !push_all(flight))
             wait_for_something(flight);
         check_interrupt(flight);
     }

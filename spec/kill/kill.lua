@@ -32,5 +32,5 @@ it("resumable loops that are killed visit every tenant exactly once", function()
     print(("loop %d, %s: %s"):format(round, loop.name, text))
     io.stdout:flush()
   end
-  print(("%d loops of %d tenants, each visited once: %s"):format(round, options.tenants, (told(all))))
+  print(("%d loops of %d rows, each visited once: %s"):format(round, options.tenants, (told(all))))
 end)
