@@ -94,6 +94,7 @@ describe("the statements of", function()
     local plan = [[{"schema":"s","not_null":true,"indexes":[{"name":"i","unique":true,"constraint":"k","type":"p",
       "deferrable":false,"definition":" USING btree (dmlua_new_a)","comment":null,"clustered":false}],
       "constraints":[{"name":"c","type":"c","valid":true,"definition":"CHECK ((dmlua_new_a > 0))","comment":null}],
+      "incoming":[{"schema":"x","table":"u","name":"f","valid":true,"definition":"FOREIGN KEY (b) REFERENCES t (c)"}],
       "default":"7","comment":"it's","options":null,"statistics":null,"sequences":null,"grants":null,"dependents":"x"}]]
     local texts = statements(answering({ { name = "a", type = "integer" } }, { { plan = plan } }),
       [[op.change_type_online("t", "a", sa.BigInteger, { schema = "s", postgresql_using = "a * 2", batch_size = 9 })]])
@@ -102,7 +103,10 @@ describe("the statements of", function()
       "SET NOT NULL", "DROP CONSTRAINT dmlua_whole_a",
       "CREATE UNIQUE INDEX CONCURRENTLY dmlua_index_1_t ON s.t USING btree (dmlua_new_a)",
       "ADD CONSTRAINT dmlua_constraint_1_t CHECK ((dmlua_new_a > 0)) NOT VALID",
-      "VALIDATE CONSTRAINT dmlua_constraint_1_t", "ADD CONSTRAINT k PRIMARY KEY USING INDEX i" }, texts)
+      "VALIDATE CONSTRAINT dmlua_constraint_1_t",
+      "ALTER TABLE x.u ADD CONSTRAINT dmlua_incoming_1_t FOREIGN KEY (b) REFERENCES t (c) NOT VALID",
+      "ALTER TABLE x.u VALIDATE CONSTRAINT dmlua_incoming_1_t", "ADD CONSTRAINT k PRIMARY KEY USING INDEX i" }, texts)
+    assert.truthy(texts[#texts]:find("ALTER TABLE x.u DROP CONSTRAINT f", 1, true))
     assert.truthy(texts[#texts]:find("RENAME COLUMN dmlua_new_a TO a", 1, true))
   end)
 end)
@@ -447,9 +451,35 @@ describe("on a server", function()
       end
     end)
 
+    it("leads foreign keys to the new column, of other tables and of its own, as op.alter_column does", function()
+      local twin = helper.database()
+      for _, each in ipairs { database, twin } do
+        helper.execute(each, [[SET ROLE owner; CREATE SCHEMA "El se";
+          CREATE TABLE "Tops" (name text, boss int, "Id" serial PRIMARY KEY);
+          INSERT INTO "Tops" SELECT i::text, nullif(i - 1, 0), i FROM generate_series(1, 7) AS i;
+          ALTER TABLE "Tops" ADD UNIQUE (name, "Id"), ADD CONSTRAINT to_boss FOREIGN KEY (boss) REFERENCES "Tops";
+          CREATE TABLE "El se"."Child ren" (a text, b int, CONSTRAINT "to one" FOREIGN KEY (b) REFERENCES "Tops"
+            ON UPDATE CASCADE ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED,
+            FOREIGN KEY (a, b) REFERENCES "Tops" (name, "Id"));
+          INSERT INTO "El se"."Child ren" SELECT i::text, i FROM generate_series(1, 7) AS i;
+          ALTER TABLE "El se"."Child ren" ADD CONSTRAINT unproven FOREIGN KEY (b) REFERENCES "Tops" NOT VALID;
+          COMMENT ON CONSTRAINT "to one" ON "El se"."Child ren" IS 'it''s']])
+      end
+      helper.execute(twin, [[SET ROLE owner; CREATE TABLE parents (id int PRIMARY KEY);
+        CREATE TABLE t (id int PRIMARY KEY, a int, b text)]])
+      fails(1, "incompatible types", [[op.change_type_online("Tops", "Id", sa.Text)]])
+      succeeds [[op.change_type_online("Tops", "Id", sa.BigInteger, { batch_size = 3 })]]
+      folder = helper.project { database = twin }
+      succeeds [[op.alter_column("Tops", "Id", { type_ = sa.BigInteger })
+        op.execute('ALTER SEQUENCE "Tops_Id_seq" AS bigint')]]
+      assert.equal(dump(twin), dump(database))
+      assert.equal("0 7", value [[SELECT format('%s %s', count(*) FILTER (WHERE boss NOT IN (SELECT "Id" FROM "Tops")),
+        count(*)) FROM "Tops"]])
+    end)
+
     it("refuses by name what it could not carry over, and leaves nothing", function()
       helper.execute(database, [[SET ROLE owner; CREATE VIEW seen AS SELECT a FROM t;
-        CREATE TABLE child (t_id int REFERENCES t);
+        CREATE TABLE child (t_id int REFERENCES t) PARTITION BY LIST (t_id);
         CREATE TABLE counted (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
           twice int GENERATED ALWAYS AS (2 * 1) STORED)]])
       local before = dump(database)

@@ -5,7 +5,7 @@ local helper = require "spec.helper"
 local M = {}
 
 local plain = {
-  "DROP TABLE IF EXISTS t, parents",
+  "DROP TABLE IF EXISTS t, parents, children",
   "CREATE TABLE parents (id int PRIMARY KEY)",
   "INSERT INTO parents SELECT generate_series(1, 5)",
   "CREATE TABLE t (id int PRIMARY KEY, a int, parent int)",
@@ -31,30 +31,32 @@ M.cases = {
   { name = "create_index_online, of a table with partitions", points = 12,
     call = [[op.create_index_online("t_a", "t", { "a" })]],
     tables = {
-      "DROP TABLE IF EXISTS t, parents",
+      "DROP TABLE IF EXISTS t, parents, children",
       "CREATE TABLE t (id int, a int) PARTITION BY RANGE (id)",
       "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (3)",
       "CREATE TABLE t2 PARTITION OF t DEFAULT PARTITION BY LIST (a)",
       "CREATE TABLE t3 PARTITION OF t2 DEFAULT",
       "INSERT INTO t SELECT i, i FROM generate_series(1, 5) AS i",
     } },
-  { name = "change_type_online, of a key with a sequence, indexes and constraints", points = 40,
+  { name = "change_type_online, of a key with a sequence, indexes, constraints and children", points = 45,
     call = [[op.change_type_online("t", "id", sa.BigInteger, { batch_size = 3 })]],
     tables = {
-      "DROP TABLE IF EXISTS t, parents",
+      "DROP TABLE IF EXISTS t, parents, children",
       "CREATE TABLE parents (id int PRIMARY KEY)",
       "INSERT INTO parents SELECT generate_series(1, 5)",
       "CREATE TABLE t (id serial PRIMARY KEY REFERENCES parents CONSTRAINT positive CHECK (id > 0), a int)",
       "CREATE INDEX t_a ON t (a, id) WHERE id > 2",
       "INSERT INTO t (a) SELECT generate_series(1, 5)",
       "COMMENT ON COLUMN t.id IS 'the key'",
+      "CREATE TABLE children (t_id int REFERENCES t)",
+      "INSERT INTO children VALUES (2)",
     } },
 }
 
 local left_over = [[SELECT coalesce(string_agg(name, ', '), 'nothing') AS names FROM (
   SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid
   UNION ALL SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attname LIKE 'dmlua%'
-  UNION ALL SELECT conname FROM pg_constraint WHERE conname LIKE 'dmlua%' AND conrelid = 't'::regclass
+  UNION ALL SELECT conname FROM pg_constraint WHERE conname ~ '^dmlua_(not_null|whole|constraint|incoming)_'
   UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE '%dmlua%'
   UNION ALL SELECT proname FROM pg_proc WHERE proname LIKE 'dmlua%'
   UNION ALL SELECT relname FROM pg_class WHERE relname ~ '^dmlua_(index|probe|clone)'

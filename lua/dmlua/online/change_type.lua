@@ -89,6 +89,20 @@ local function constraint_statements(change, plan)
   return statements
 end
 
+-- Foreign keys of other tables, or of this one, to the column: new ones beside them.
+local function incoming_statements(change, plan)
+  local statements = {}
+  for i, key in ipairs(given_value(plan.incoming) or {}) do
+    local child, name = quote.qualified(key.schema, key.table), quote.ident(temporary(change, "incoming", i))
+    statements[#statements + 1] = blocks.gently(("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID"):format(child, name,
+      key.definition))
+    if key.valid then
+      statements[#statements + 1] = ("ALTER TABLE %s VALIDATE CONSTRAINT %s"):format(child, name)
+    end
+  end
+  return statements
+end
+
 -- A list of statements with the table's names at hand.
 local function new_list(change, given)
   local list = { table = change.table, column = quote.ident(change.column) }
@@ -165,6 +179,9 @@ local function swap_statements(change, plan, given)
     list.add("ALTER SEQUENCE %s OWNED BY NONE", sequence)
   end
   keep_identity(list, given_value(plan.identity))
+  for _, key in ipairs(given_value(plan.incoming) or {}) do
+    list.add("ALTER TABLE %s DROP CONSTRAINT %s", quote.qualified(key.schema, key.table), quote.ident(key.name))
+  end
   list.add("ALTER TABLE %s DROP COLUMN %s", list.table, list.column)
   list.add("ALTER TABLE %s RENAME COLUMN %s TO %s", list.table, quote.ident(change.new), list.column)
   for i, index in ipairs(plan.indexes) do swap_index(list, index, temporary(change, "index", i)) end
@@ -173,6 +190,11 @@ local function swap_statements(change, plan, given)
     list.add("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", list.table,
       quote.ident(temporary(change, "constraint", i)), name)
     list.comment("CONSTRAINT " .. name .. " ON " .. list.table, constraint.comment)
+  end
+  for i, key in ipairs(given_value(plan.incoming) or {}) do
+    local child, name = quote.qualified(key.schema, key.table), quote.ident(key.name)
+    list.add("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", child, quote.ident(temporary(change, "incoming", i)), name)
+    list.comment("CONSTRAINT " .. name .. " ON " .. child, key.comment)
   end
   swap_column(list, change, plan)
   return list
@@ -200,5 +222,6 @@ return function(given, parts, full, batch_size)
   parts.alone(check_statements(change, plan))
   parts.alone(index_statements(change, plan))
   parts.alone(constraint_statements(change, plan))
+  parts.alone(incoming_statements(change, plan))
   parts.alone { blocks.gently(together(swap_statements(change, plan, given))) }
 end

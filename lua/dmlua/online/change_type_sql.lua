@@ -16,6 +16,10 @@ M.dependents = [[
         WHERE s.oid = d.objid AND s.relkind = 'S') THEN 'sequence'
       WHEN d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' AND EXISTS (SELECT FROM pg_catalog.pg_class s
         WHERE s.oid = d.objid AND s.relkind = 'S') THEN 'identity'
+      WHEN d.classid = 'pg_catalog.pg_constraint'::regclass AND EXISTS (SELECT FROM pg_catalog.pg_constraint c
+        JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND r.relkind = 'r' AND NOT r.relispartition
+        WHERE c.oid = d.objid AND c.contype = 'f' AND c.confrelid = target AND number = ANY (c.confkey)
+          AND NOT (c.conrelid = target AND number = ANY (c.conkey))) THEN 'incoming'
       WHEN d.classid = 'pg_catalog.pg_constraint'::regclass THEN (SELECT CASE
         WHEN c.contype IN ('p', 'u') AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
           WHERE i.indexrelid = c.conindid AND i.indisreplident) THEN 'key'
@@ -46,6 +50,7 @@ DECLARE
   suffix text;
   indexes jsonb := '[]';
   constraints jsonb := '[]';
+  incoming jsonb := '[]';
 BEGIN
   SELECT * INTO relation FROM pg_catalog.pg_class WHERE oid = target;
   SELECT nspname INTO schema FROM pg_catalog.pg_namespace WHERE oid = relation.relnamespace;
@@ -75,15 +80,24 @@ BEGIN
   END IF;
 
   SELECT string_agg(r.oid::regclass::text, ', ') INTO blocking FROM ({dependents}) AS d
-  JOIN pg_catalog.pg_constraint c ON d.kind = 'foreign_key' AND c.oid = d.objid
-  JOIN pg_catalog.pg_class r ON r.oid = c.confrelid AND r.relrowsecurity AND r.relforcerowsecurity
+  JOIN pg_catalog.pg_constraint c ON d.kind IN ('foreign_key', 'incoming') AND c.oid = d.objid
+  JOIN pg_catalog.pg_class r ON r.oid IN (c.conrelid, c.confrelid) AND r.relrowsecurity AND r.relforcerowsecurity
   WHERE NOT (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user);
   IF blocking IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'ZD006',
       MESSAGE = format('TenantIsolationError: role %s does not see all rows of %s', current_user, blocking),
       DETAIL = json_build_object('table', blocking, 'checks', ARRAY['online'])::text,
-      HINT = format('A foreign key of %s leads there. Run it as a role that has BYPASSRLS (ALTER ROLE %I BYPASSRLS, by '
-        'a superuser).', target, current_user);
+      HINT = format('A foreign key leads from or to %s. Run it as a role that has BYPASSRLS (ALTER ROLE %I BYPASSRLS, '
+        'by a superuser).', target, current_user);
+  END IF;
+
+  SELECT string_agg(r.oid::regclass::text, ', ') INTO blocking FROM ({dependents}) AS d
+  JOIN pg_catalog.pg_constraint c ON d.kind = 'incoming' AND c.oid = d.objid
+  JOIN pg_catalog.pg_class r ON r.oid = c.conrelid AND NOT pg_has_role(r.relowner, 'USAGE');
+  IF blocking IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('role %s does not own %s, whose foreign keys lead to %s.%s', current_user, blocking, target,
+        {column});
   END IF;
 
   -- what a run that was given up has left
@@ -149,11 +163,33 @@ BEGIN
       SELECT replace(pg_get_constraintdef(c.oid), ' NOT VALID', '') FROM pg_catalog.pg_constraint c
       WHERE c.conrelid = 'pg_temp.dmlua_clone'::regclass AND c.conname = 'dmlua_clone_' || (entry->>'definition')))
     ELSE entry END), '[]') INTO constraints FROM jsonb_array_elements(constraints) AS entry;
+  FOR item IN
+    SELECT c.*, obj_description(c.oid, 'pg_constraint') AS comment, n.nspname, r.relname FROM pg_catalog.pg_constraint c
+    JOIN pg_catalog.pg_class r ON r.oid = c.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
+    WHERE c.oid IN (SELECT objid FROM ({dependents}) AS d WHERE kind = 'incoming')
+    ORDER BY n.nspname, r.relname, c.conname
+  LOOP
+    -- pg_get_constraintdef with the names of the referred columns as they will be; first on copies, for the types
+    SELECT ' (' || string_agg(CASE k.attnum WHEN number THEN quote_ident({new}) ELSE quote_ident(a.attname) END, ', '
+      ORDER BY k.place) || ')', ' (' || string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) || ')'
+      INTO suffix, prefix FROM unnest(item.confkey) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = target AND a.attnum = k.attnum;
+    SELECT 'FOREIGN KEY (' || string_agg(quote_ident(a.attname), ', ' ORDER BY k.place) || ') REFERENCES ' INTO blocking
+    FROM unnest(item.conkey) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = item.conrelid AND a.attnum = k.attnum;
+    EXECUTE format('CREATE TEMPORARY TABLE dmlua_child (LIKE %s)', item.conrelid::regclass);
+    EXECUTE format('ALTER TABLE pg_temp.dmlua_child ADD %spg_temp.dmlua_clone%s', blocking, suffix);
+    DROP TABLE pg_temp.dmlua_child;
+    incoming := incoming || jsonb_build_object('schema', item.nspname, 'table', item.relname, 'name', item.conname,
+      'valid', item.convalidated, 'comment', item.comment, 'definition', blocking || {table} || suffix
+      || substr(replace(pg_get_constraintdef(item.oid), ' NOT VALID', ''),
+        length(blocking || target::text || replace(prefix, ' (', '(')) + 1));
+  END LOOP;
   DROP TABLE pg_temp.dmlua_clone;
 
   PERFORM set_config('dmlua.change_type', jsonb_build_object(
     'schema', schema, 'not_null', attribute.attnotnull,
-    'indexes', indexes, 'constraints', constraints,
+    'indexes', indexes, 'constraints', constraints, 'incoming', incoming,
     'default', (SELECT pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef
                 WHERE adrelid = target AND adnum = number),
     'comment', col_description(target, number),
