@@ -179,6 +179,19 @@ static int graph_lua_describe(lua_State *L)
     return 1;
 }
 
+/* graph:message(id) → the message alone, or nil */
+static int graph_lua_message(lua_State *L)
+{
+    const struct graph *graph = graph_check(L, 1);
+    struct graph_revision it;
+    unsigned revision;
+    if (!graph_find(graph, luaL_checkstring(L, 2), &revision))
+        return 0;
+    graph_describe(graph, revision, &it);
+    lua_pushstring(L, it.message);
+    return 1;
+}
+
 static int graph_lua_count(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)graph_count(graph_check(L, 1)));
@@ -189,7 +202,7 @@ static const luaL_Reg graph_methods[] = {
     {"plan", graph_lua_plan},       {"heads", graph_lua_heads},       {"bases", graph_lua_bases},
     {"order", graph_lua_order},     {"resolve", graph_lua_resolve},   {"current", graph_lua_current},
     {"history", graph_lua_history}, {"describe", graph_lua_describe}, {"rows", graph_lua_rows},
-    {NULL, NULL},
+    {"message", graph_lua_message}, {NULL, NULL},
 };
 
 static const luaL_Reg graph_metamethods[] = {{"__gc", graph_close}, {"__len", graph_lua_count}, {NULL, NULL}};

@@ -146,12 +146,29 @@ void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
     put_texts(L, "heads", plan->heads, plan->head_count);
 }
 
+/* Most lists of most revisions are empty: they share one table, which nobody writes to. */
+static void put_list(lua_State *L, const char *name, const char *const *texts, size_t count)
+{
+    static const char empty = 0;
+    if (count > 0) {
+        put_texts(L, name, texts, count);
+        return;
+    }
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &empty) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &empty);
+    }
+    lua_setfield(L, -2, name);
+}
+
 static void set_lists(lua_State *L, const struct graph *graph, const struct graph_revision *it)
 {
-    put_texts(L, "down_revision", it->down, it->down_count);
-    put_texts(L, "depends_on", it->depends, it->depends_count);
-    put_texts(L, "branch_labels", it->own_labels, it->own_label_count);
-    put_texts(L, "labels", it->labels, it->label_count);
+    put_list(L, "down_revision", it->down, it->down_count);
+    put_list(L, "depends_on", it->depends, it->depends_count);
+    put_list(L, "branch_labels", it->own_labels, it->own_label_count);
+    put_list(L, "labels", it->labels, it->label_count);
     push_ids(L, graph, it->children, it->child_count);
     lua_setfield(L, -2, "children");
 }

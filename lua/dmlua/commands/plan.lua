@@ -39,8 +39,8 @@ local function step_object(graph, step)
 end
 
 local function step_line(graph, step)
-  local it = graph:describe(step.revision)
-  local message = it and it.message and it.message ~= "" and ", " .. it.message or ""
+  local message = graph:message(step.revision)
+  message = message and message ~= "" and ", " .. message or ""
   local function name(text) return text == "" and "<base>" or text end
   return ("%s %s -> %s%s"):format(step.direction, name(step.from), name(step.to), message)
 end
