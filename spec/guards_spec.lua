@@ -14,7 +14,8 @@ describe("guards", function()
   before_each(function()
     settings = { app_role = "app" }
     bind = step.runner(owner, settings)
-    owner:exec "DROP SCHEMA IF EXISTS public CASCADE"
+    owner:exec "RESET search_path"
+    owner:exec "DROP SCHEMA IF EXISTS evil, public CASCADE"
     owner:exec "CREATE SCHEMA public"
     owner:exec "GRANT USAGE ON SCHEMA public TO PUBLIC"
     owner:exec "SET row_security = off"
