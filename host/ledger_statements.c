@@ -29,7 +29,7 @@
    `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
    Functions are named with their schema, since a script may have changed search_path. */
 const struct ledger_text ledger_texts[LEDGER_COUNT] = {
-    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN, .plain = true}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
+    [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
     [LEDGER_BEGIN_SNAPSHOT] = {{.slot = LEDGER_BEGIN_SNAPSHOT, .plain = true},
                                "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"},

@@ -161,6 +161,15 @@ describe("a resumable loop whose tenants are on their way together", function()
     assert.are.equal("1:12", visits(db))
   end)
 
+  it("hands on what the socket has not taken at once, however much is on its way", function()
+    local db, folder = tenant_loop.project { tenants = 400, upgrade = tenant_loop.loop([[
+      op.execute("SELECT length(:text)", { text = ("x"):rep(3000 + tonumber(tenant.id:match "%d+")) })
+      op.execute("SELECT pg_sleep(0.0005)") ]] .. update) }
+    local result = helper.dmlua("upgrade head", { cwd = folder, timeout = 30 })
+    assert.are.equal("", result.code == 0 and "" or result.err)
+    assert.are.equal("1:400", visits(db))
+  end)
+
   it("has its log lines in order with the server's answers, and none behind a failure", function()
     local _, folder = tenant_loop.project { tenants = 4, upgrade = tenant_loop.loop([[
       log.info("before %s", tenant.id)

@@ -196,6 +196,7 @@ void db_close(struct db *db)
     unwatch(db);
     PQfinish(db->conn);
     stream_free(db);
+    again_free(db);
     error_clear(&db->failure);
     free(db->shown);
     free(db);

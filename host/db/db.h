@@ -90,7 +90,7 @@ typedef void db_counter(void *data, const struct origin *origin, long long rows)
    of it is pending any more. Begins zeroed; whoever owns it outlives its pending entries, and clears `failure`. */
 struct db_scope {
     struct error failure; /* the first */
-    int slot;             /* of the host's statement that failed; 0: another one's failure */
+    int slot;             /* of the host's statement that failed; DB_SLOTS: of a script's that was prepared; 0: another one */
     size_t pending;       /* entries that are not answered yet */
     long long rows;       /* that scripts' statements have written */
     db_counter *counter;  /* told of them; may be null */
@@ -111,10 +111,12 @@ void db_make_room(struct db *db);
 void db_ask(struct db *db);
 /* Is everything that was sent answered? */
 bool db_idle(const struct db *db);
-/* Is there something that the socket may not have taken, and that it has not refused either? db_push hands it over. */
-bool db_unsent(const struct db *db);
 /* Bytes that wait for answers. */
 size_t db_held(const struct db *db);
+/* To be called before polling, and no poll is due when it says that something was answered: libpq reads by itself while the
+   socket takes no more, and what it then has the socket has not; and what of a question is still here would be waited
+   for by the server, while its answer is waited for here. */
+bool db_stir(struct db *db);
 /* What to poll for. */
 struct pollfd db_poll(const struct db *db);
 /* Sends an interrupt (Ctrl-C) on to the server, which ends the statement that it carries out. */

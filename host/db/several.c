@@ -18,14 +18,23 @@ bool db_idle(const struct db *db)
     return db->first == NULL;
 }
 
-bool db_unsent(const struct db *db)
-{
-    return !db->broken && !db->stuck && db->unflushed > 0;
-}
-
 size_t db_held(const struct db *db)
 {
     return db->held;
+}
+
+bool db_stir(struct db *db)
+{
+    const struct entry *first = db->first;
+    int rc;
+    if (db->broken)
+        return false;
+    rc = PQflush(db->conn);
+    if (rc == 0)
+        db->unflushed = 0;
+    db->stuck = rc > 0; /* after a failure the socket is ready to be read, and says why */
+    stream_take_ready(db);
+    return db->first != first || db->broken;
 }
 
 struct pollfd db_poll(const struct db *db)

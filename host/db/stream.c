@@ -180,6 +180,44 @@ static void count_bytes(struct db *db, const struct db_statement *statement)
             db->unflushed += strlen(statement->values[i]);
 }
 
+/* Appends an entry of a text that has a place of its own. */
+static struct entry *add_again(struct db *db, enum entry_kind kind, const struct db_statement *statement,
+                               struct again *again)
+{
+    struct entry *entry = entry_add(db, kind, statement);
+    entry->again = again;
+    return entry;
+}
+
+/* A script's text that it sends again and again. */
+static void send_again(struct db *db, const struct db_statement *statement, struct again *again, PGresult **into)
+{
+    char name[32];
+    bool known = again->prepared;
+    if (!known)
+        again->number = ++db->numbers;
+    snprintf(name, sizeof name, "dmlua_s%d", again->number);
+    again->prepared = true;
+    if (!known) {
+        add_again(db, ENTRY_PREPARE, statement, again);
+        if (!check_sent(db, PQsendPrepare(db->conn, name, statement->sql, 0, NULL)))
+            return;
+    }
+    add_again(db, ENTRY_STATEMENT, statement, again)->into = into;
+    check_sent(db, PQsendQueryPrepared(db->conn, name, statement->count, statement->values, NULL, NULL, 0));
+}
+
+static void send_text(struct db *db, const struct db_statement *statement, PGresult **into)
+{
+    struct again *again = statement->host == NULL ? again_find(db, statement) : NULL;
+    if (again != NULL) {
+        send_again(db, statement, again, into);
+        return;
+    }
+    entry_add(db, ENTRY_STATEMENT, statement)->into = into;
+    check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL, 0));
+}
+
 /* `into` is known before anything is sent: an answer may come while the socket is waited for. */
 static void send_statement(struct db *db, const struct db_statement *statement, PGresult **into)
 {
@@ -190,13 +228,10 @@ static void send_statement(struct db *db, const struct db_statement *statement, 
     }
     if (db->echo)
         report_log(REPORT_INFO, "dmlua.echo", "%s", statement->sql);
-    if (statement->host != NULL && !statement->host->plain) {
+    if (statement->host != NULL && !statement->host->plain)
         send_prepared(db, statement, into);
-    } else {
-        entry_add(db, ENTRY_STATEMENT, statement)->into = into;
-        check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL,
-                                         0));
-    }
+    else
+        send_text(db, statement, into);
     db->unasked = true;
     count_bytes(db, statement);
     if (db_crowded(db) && !db->relaxed)
@@ -221,7 +256,6 @@ void db_sync(struct db *db)
         return;
     entry_add(db, ENTRY_SYNC, &nothing);
     check_sent(db, PQpipelineSync(db->conn));
-    db->unflushed++;
     db->unasked = false;
 }
 
@@ -331,5 +365,6 @@ int db_generation(const struct db *db)
 void db_forget_prepared(struct db *db)
 {
     memset(db->prepared, 0, sizeof db->prepared);
+    again_forget(db);
     db->generation++;
 }

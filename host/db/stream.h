@@ -16,12 +16,23 @@ struct entry {
     enum report_level level; /* of a log line */
     const char *logger;
     struct db_statement statement; /* without its values; a log line's text is the sql */
+    struct again *again;           /* the text's place, if it was prepared; else null */
     struct db_scope *scope;        /* whose failure its own is; null: the stream's */
     size_t size;                   /* of the block */
     PGresult **into;               /* who wants the result; null: nobody */
     void (*call)(void *);          /* of an ENTRY_CALL */
     void *data;
 };
+
+/* A text that was sent, and may be sent again. */
+struct again {
+    char *sql; /* null: nothing */
+    unsigned hash;
+    int times;
+    int number;    /* part of the name under which it is prepared */
+    bool prepared; /* sent, and not known to have failed */
+};
+enum { AGAIN_PLACES = 32 };
 
 struct db {
     PGconn *conn;
@@ -44,6 +55,8 @@ struct db {
     long long rows;           /* that scripts' statements have written */
     db_counter *counter;      /* told of them, or null, */
     void *counts;             /* with its data */
+    struct again again[AGAIN_PLACES]; /* what scripts send, by hash */
+    int numbers;              /* of those that were prepared */
     int generation;           /* part of the prepared names; changes when they are forgotten */
     bool cancelled;           /* an interrupt was passed on to the server */
     double cancelled_at;      /* for the first time, by clock_now, */
@@ -55,6 +68,13 @@ struct db {
 struct entry *entry_add(struct db *db, enum entry_kind kind, const struct db_statement *statement);
 void entry_drop_first(struct db *db);
 void stream_free(struct db *db);
+
+/* again.c */
+/* The place of a text that is worth being prepared; null: it is not, yet. */
+struct again *again_find(struct db *db, const struct db_statement *statement);
+/* None is prepared any more. */
+void again_forget(struct db *db);
+void again_free(struct db *db);
 
 /* take.c */
 /* Takes what can be taken without waiting: one result, one sync, or a log line or call that is due. */

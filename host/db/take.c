@@ -51,14 +51,23 @@ static void count_rows(struct db *db, const struct entry *entry, PGresult *resul
         scope->rows += rows;
 }
 
+/* What was to be prepared is not. */
+static void unprepare(struct db *db, const struct entry *entry)
+{
+    if (entry->again != NULL)
+        entry->again->prepared = false;
+    else
+        db->prepared[entry->statement.host->slot] = false;
+}
+
 static void take_failure(struct db *db, const struct entry *entry, const PGresult *result)
 {
     struct error *failure = failure_of(db, entry);
     const struct db_host *host = entry->statement.host;
     if (entry->kind == ENTRY_PREPARE)
-        db->prepared[host->slot] = false;
+        unprepare(db, entry);
     if (entry->scope != NULL && failure->kind == ERROR_NONE)
-        entry->scope->slot = host != NULL ? host->slot : 0;
+        entry->scope->slot = host != NULL ? host->slot : entry->again != NULL ? DB_SLOTS : 0;
     db_read_error(result, &entry->statement, failure);
     if (db->cancelled && strcmp(failure->sqlstate, "57014") == 0)
         failure->kind = ERROR_INTERRUPTED;
@@ -83,7 +92,7 @@ static void take_result(struct db *db, PGresult *result)
         break;
     case PGRES_PIPELINE_ABORTED: /* something before it failed */
         if (entry->kind == ENTRY_PREPARE)
-            db->prepared[entry->statement.host->slot] = false;
+            unprepare(db, entry);
         error_set(failure_of(db, entry), ERROR_MIGRATION, "not carried out, because a statement before it had failed");
         break;
     case PGRES_COPY_IN:

@@ -304,26 +304,21 @@ static int time_left(const struct flight *flight)
     return left > 0 ? (int)left + 1 : -1; /* it is due, and waits for its turn */
 }
 
-/* Where the socket was full when the last tenant was sent, that tenant is still here, and nobody would answer it. Says
-   whether there was anything to send: answers may have come with it. */
-static bool push_all(struct flight *flight)
+static bool stir_all(struct flight *flight)
 {
-    bool pushed = false;
+    bool moved = false;
     size_t i;
-    for (i = 0; i < flight->lane_count; i++) {
-        struct db *db = flight->lanes[i].ledger->db;
-        if (!db_unsent(db))
-            continue;
-        db_push(db);
-        pushed = true;
-    }
-    return pushed;
+    for (i = 0; i < flight->lane_count; i++)
+        moved = db_stir(flight->lanes[i].ledger->db) || moved;
+    return moved;
 }
 
 static void wait_for_something(struct flight *flight)
 {
     struct pollfd fds[LANES_MAX + 1] = {{0}};
     size_t i;
+    if (stir_all(flight))
+        return;
     for (i = 0; i < flight->lane_count; i++)
         fds[i] = db_poll(flight->lanes[i].ledger->db);
     fds[i].fd = signal_fd();
@@ -358,7 +353,7 @@ static void fly(struct flight *flight)
         moved = go_on_all(flight) || moved;
         write_tally(flight); /* before the next callback takes the connection for itself */
         moved = begin_some(flight) || moved;
-        if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight) && !push_all(flight))
+        if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight))
             wait_for_something(flight);
         check_interrupt(flight);
     }

@@ -171,15 +171,18 @@ static struct error *first_failure(struct visit *visit)
     bool told = visit->failure.kind != ERROR_NONE;
     if (!told)
         return server;
-    if (visit->scope.slot != 0 || (server->sqlstate[0] != '\0' && visit->failure.sqlstate[0] == '\0'))
+    if ((visit->scope.slot != 0 && visit->scope.slot != DB_SLOTS) || (server->sqlstate[0] != '\0' && visit->failure.sqlstate[0] == '\0'))
         return server;
     return &visit->failure;
 }
 
-/* A statement of ours that the server has forgotten: a callback has said DEALLOCATE, in whatever way. */
+/* A prepared statement that the server has forgotten: a callback has said DEALLOCATE, in whatever way. Or one of a callback's
+   answers with other columns than when it was prepared, which PostgreSQL refuses (0A000). */
 static bool is_forgotten(const struct visit *visit, const struct error *failure)
 {
-    return visit->scope.slot != 0 && strcmp(failure->sqlstate, "26000") == 0;
+    int slot = visit->scope.slot;
+    return (slot != 0 && strcmp(failure->sqlstate, "26000") == 0) ||
+           (slot == DB_SLOTS && strcmp(failure->sqlstate, "0A000") == 0);
 }
 
 /* Those that were sent behind it have failed like it. */
