@@ -65,8 +65,11 @@ static int check_list(struct step *step, const PGresult *result, const char *sou
 static PGresult *read_list(struct step *step, const char *query, struct error *error)
 {
     PGresult *result = run_query(step, query, error);
+    const char *key = config_get(step->run->config, "tenants_query");
     if (result == NULL && error->hint == NULL && error->file == NULL)
-        error_text(&error->hint, "the tenant list comes from the keys tenants_query and tenants_service");
+        error_text(&error->hint, key != NULL && strcmp(key, query) == 0
+                                     ? "the tenant list comes from the keys tenants_query and tenants_service"
+                                     : "the tenant list is the call's own, `from`; it runs where tenants_query runs");
     return result;
 }
 

@@ -22,6 +22,7 @@ local schema = [[
   CREATE TABLE clean (tenant_id text NOT NULL);
   INSERT INTO clean SELECT id FROM tenants;
   CREATE TABLE countries (code text);
+  CREATE VIEW seen AS SELECT * FROM clean;
 ]] .. isolated '"Old customers"' .. isolated "clean"
 
 local function run(upgrade, options)
@@ -103,6 +104,7 @@ describe("covers", function()
     says(run [[tenants.each(print, { covers = "gone" })]], 1, "tenants.each: covers: there is no table gone\n  at")
     says(run [[tenants.each(print, { covers = { "clean", "countries" } })]], 1,
       "tenants.each: covers: table countries has no column tenant_id")
+    says(run [[tenants.each(print, { covers = "seen" })]], 1, "tenants.each: covers: seen is no table")
     says(run [[tenants.each(print, { covers = 7 })]], 1, "covers must be a list of tables")
     says(run [[tenants.each(print, { covers = { tabel = "x" } })]], 1, "covers must be a list of tables")
     says(run([[tenants.each(print, { covers = "clean" })]], { verb = "upgrade head --sql" }), 2,

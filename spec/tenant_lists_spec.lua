@@ -131,6 +131,11 @@ describe("tenants.each with `from`", function()
     failed(helper.dmlua("upgrade head", { cwd = folder }), 2, "tenants.each's list gives no tenant")
   end)
 
+  it("names itself when its query cannot be read", function()
+    failed(run [[tenants.each(print, { from = "SELECT id FROM nowhere" })]], 1,
+      "the tenant list is the call's own, `from`")
+  end)
+
   it("is written with --sql as what it does: known ids in order, unknown ones refused", function()
     local loop = "tenants.each(function(t) op.execute('UPDATE customers SET visits = visits + 1 WHERE tenant_id = :t',"
       .. " { t = t.id }) end, { from = { 'globex', 'acme', %s } })"

@@ -69,6 +69,7 @@ describe("the vocabulary", function()
       assert.equal("tenants.each: has no option 'form' (did you mean 'from'?)",
         failure "tenants.each(print, { form = {} })")
       assert.equal("tenants.each: fn must be a function, got a string", failure "tenants.each('x')")
+      assert.truthy(failure("tenants.each(print, { max_failures = 0 })"):find("1 or more", 1, true))
       assert.truthy(failure("tenants.each(print, { mode = 'x' })"):find('mode must be "atomic"', 1, true))
       assert.equal("tenants.each: fn is missing (a function)", failure "tenants.each()")
     end)

@@ -20,7 +20,8 @@ local function read_tables(call, covers)
 end
 
 local find_types = [[
-  SELECT n.name, c.oid IS NOT NULL AS there, pg_catalog.format_type(a.atttypid, -1) AS type
+  SELECT n.name, c.oid IS NOT NULL AS there, c.relkind NOT IN ('r', 'p', 'f') AS is_other,
+   pg_catalog.format_type(a.atttypid, -1) AS type
   FROM pg_catalog.unnest(CAST($1 AS text[])) WITH ORDINALITY AS n(name, place)
   LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped
@@ -40,11 +41,16 @@ local count_rows = [[
     WINDOW k AS (PARTITION BY kind)) AS counted
   WHERE place <= %d ORDER BY kind, place]]
 
-local function check_column(call, table_name, found, column)
-  if found.type then return end
-  errors.raise { kind = "migration", message = ("%s: covers: %s"):format(call, found.there
-    and ("table %s has no column %s, which would say whose its rows are"):format(table_name, column)
-    or ("there is no table %s"):format(table_name)) }
+local function check_table(call, name, found, column)
+  local why
+  if not found.there then
+    why = ("there is no table %s"):format(name)
+  elseif found.is_other then
+    why = ("%s is no table; name those that it shows"):format(name)
+  elseif not found.type then
+    why = ("table %s has no column %s, which would say whose its rows are"):format(name, column)
+  end
+  if why then errors.raise { kind = "migration", message = ("%s: covers: %s"):format(call, why) } end
 end
 
 local phrases = {
@@ -95,7 +101,7 @@ function M.report(step, call, covers, visited, known)
   local names, values = {}, listed(visited, known)
   for i, entry in ipairs(tables) do names[i] = quote.qualified(entry.schema, entry[1]) end
   local types = bind:query(find_types, { params.encode(names), column }, file, line).rows
-  for i, name in ipairs(names) do check_column(call, name, types[i], column) end
+  for i, name in ipairs(names) do check_table(call, name, types[i], column) end
   door.of(step).open(tables, function()
     for i, name in ipairs(names) do
       local quoted = quote.ident(column)

@@ -24,10 +24,15 @@ arguments.kind("times", function(value)
   return nil, "a whole number, 0 or more"
 end)
 
+arguments.kind("failures", function(value)
+  if math.type(value) == "integer" and value >= 1 and value <= 1000000000 then return value end
+  return nil, "a whole number, 1 or more: the failure that ends the loop"
+end)
+
 local each = {
   { "fn", "function" },
   options = { from = "tenants", mode = "loop_mode", allow_empty = "boolean", retries = "times",
-    max_failures = "times", workers = "workers", covers = "any", batch = "batch" },
+    max_failures = "failures", workers = "workers", covers = "any", batch = "batch" },
 }
 
 -- What only a transaction a tenant can have: the name of an option, why it is refused elsewhere.
