@@ -16,4 +16,18 @@ function M.statement(template, values)
   return quote.block(M.fill(template, values))
 end
 
+local if_there = [[
+
+BEGIN
+  IF EXISTS ({query}) THEN
+    EXECUTE {statement};
+  END IF;
+END
+]]
+
+--- A statement that has no IF EXISTS of its own, where `query` has a row; `values` are for the query's places.
+function M.if_there(query, values, statement)
+  return M.statement(if_there, { query = M.fill(query, values), statement = quote.literal(statement) })
+end
+
 return M

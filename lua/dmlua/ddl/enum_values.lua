@@ -50,22 +50,15 @@ function M.add_enum_value(record)
   return { text }
 end
 
-local rename_if_there = [[
-
-BEGIN
-  IF EXISTS (SELECT FROM pg_catalog.pg_enum
-             WHERE enumtypid = pg_catalog.to_regtype({type}) AND enumlabel = {value}) THEN
-    EXECUTE {rename};
-  END IF;
-END
-]]
+local has_value = "SELECT FROM pg_catalog.pg_enum WHERE enumtypid = pg_catalog.to_regtype({type})"
+  .. " AND enumlabel = {value}"
 
 function M.rename_enum_value(record)
   local rename = "ALTER TYPE " .. name_of(record) .. " RENAME VALUE " .. quote.literal(record.old_value) .. " TO "
     .. quote.literal(record.new_value)
   if not record.if_exists then return { rename } end
-  return { block.statement(rename_if_there, { type = quote.literal(name_of(record)),
-    value = quote.literal(record.old_value), rename = quote.literal(rename) }) }
+  return { block.if_there(has_value, { type = quote.literal(name_of(record)),
+    value = quote.literal(record.old_value) }, rename) }
 end
 
 return M

@@ -49,24 +49,17 @@ function M.rename_index(record)
 end
 
 -- ALTER TABLE … RENAME CONSTRAINT has no IF EXISTS.
-local rename_if_there = [[
-
-BEGIN
-  IF EXISTS (SELECT FROM pg_catalog.pg_constraint
-             WHERE conrelid = pg_catalog.to_regclass({table}) AND conname = {name}) THEN
-    EXECUTE {rename};
-  END IF;
-END
-]]
+local has_constraint = "SELECT FROM pg_catalog.pg_constraint WHERE conrelid = pg_catalog.to_regclass({table})"
+  .. " AND conname = {name}"
 
 function M.rename_constraint(record)
   local rename = alter_table(record) .. "RENAME CONSTRAINT " .. quote.ident(record.old_constraint_name) .. " TO "
     .. quote.ident(record.new_constraint_name)
   if not record.if_exists then return { rename } end
-  return { block.statement(rename_if_there, {
+  return { block.if_there(has_constraint, {
     table = quote.literal(quote.qualified(record.schema, record.table_name)),
-    name = quote.literal(record.old_constraint_name), rename = quote.literal(rename),
-  }) }
+    name = quote.literal(record.old_constraint_name),
+  }, rename) }
 end
 
 local names = {}
