@@ -144,6 +144,11 @@ static const struct {
     {"permission denied for function ", "FUNCTION ", "EXECUTE"},
 };
 
+static bool is_letter(char letter)
+{
+    return isalnum((unsigned char)letter) || letter == '_' || (unsigned char)letter >= 0x80;
+}
+
 /* The last part of the name that begins at `text`, as the server folds it. */
 static void name_at(const char *text, char *name, size_t room)
 {
@@ -224,21 +229,37 @@ static char *quoted(const char *name)
     return out;
 }
 
+/* Does a table's name begin at `at`? What stands before it says so; else it may be a column's. */
+static bool is_table_place(const char *statement, const char *at)
+{
+    static const char *const words[] = {"FROM", "JOIN", "INTO", "UPDATE", "ONLY", "TABLE", "USING", ","};
+    size_t i, size;
+    while (at > statement && isspace((unsigned char)at[-1]))
+        at--;
+    for (i = 0; i < sizeof words / sizeof *words; i++) {
+        size = strlen(words[i]);
+        if ((size_t)(at - statement) >= size && strncasecmp(at - size, words[i], size) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A name, as SQL, with the schema that the statement gives it, if any. Owned. */
 static char *with_schema(const char *statement, const char *name)
 {
     const char *at, *start;
     for (at = strcasestr(statement, name); at != NULL; at = strcasestr(at + 1, name)) {
-        if (at < statement + 2 || at[-1] != '.')
+        if (at < statement + 3 || at[-1] != '.')
             continue;
-        start = at - 2;
-        if (*start == '"')
-            while (start > statement && *--start != '"')
+        start = at - 1;
+        if (start[-1] == '"')
+            for (start -= 2; start > statement && *start != '"'; start--)
                 ;
         else
-            while (start > statement && (isalnum((unsigned char)start[-1]) || start[-1] == '_'))
+            while (start > statement && is_letter(start[-1]))
                 start--;
-        return strndup(start, (size_t)(at - start) + strlen(name));
+        if (start < at - 1 && is_table_place(statement, start))
+            return strndup(start, (size_t)(at - start) + strlen(name));
     }
     return strdup(name);
 }

@@ -56,7 +56,7 @@ describe("a failed statement is answered with the way out", function()
   end
 
   it("when a privilege is missing: role, privilege and GRANT are named", function()
-    helper.execute(database, [[CREATE TABLE "Theirs" (id int); CREATE SCHEMA hidden]])
+    helper.execute(database, [[CREATE TABLE "Theirs" (id int, "Theirs" int); CREATE SCHEMA hidden]])
     local denied = {
       { 'op.execute(\'INSERT INTO "Theirs" VALUES (1)\')', 'GRANT INSERT ON "Theirs" TO owner' },
       { 'op.execute(\'UPDATE "Theirs" SET id = 1\')', 'GRANT SELECT, UPDATE ON "Theirs" TO owner' },
@@ -64,6 +64,9 @@ describe("a failed statement is answered with the way out", function()
         'GRANT SELECT ON public."Theirs" TO owner' },
       { 'op.execute(\'DELETE FROM ONLY "public"."Theirs"\')', 'GRANT SELECT, DELETE ON "public"."Theirs" TO owner' },
       { 'op.execute(\'UPDATE ORDERS SET customer = t.id FROM "Theirs" t\')', 'GRANT SELECT ON "Theirs" TO owner' },
+      { 'op.execute(\'SELECT t."Theirs" FROM orders, public."Theirs" t\')',
+        'GRANT SELECT ON public."Theirs" TO owner' },
+      { 'op.execute(\'SELECT t."Theirs" FROM "Theirs" t\')', 'GRANT SELECT ON "Theirs" TO owner' },
       { 'op.execute("CREATE TABLE hidden.t (id int)")', "GRANT CREATE ON SCHEMA hidden TO owner" },
       { 'op.execute("SELECT * FROM hidden.t")', "GRANT USAGE ON SCHEMA hidden TO owner" },
     }
