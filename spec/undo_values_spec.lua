@@ -52,6 +52,11 @@ describe("run --undo-log and undo", function()
     INSERT INTO parents SELECT tenants.id, g, 'c' || g FROM tenants, generate_series(1, 3) g;
     INSERT INTO children SELECT tenants.id, g, g % 3 + 1, 'c' || g % 3 + 1 FROM tenants, generate_series(1, 6) g;
 
+    CREATE TABLE mails (tenant_id text, id int PRIMARY KEY, mail text, during int4range, UNIQUE (tenant_id, mail),
+      EXCLUDE USING gist (during WITH &&));
+    CREATE UNIQUE INDEX ON mails (tenant_id, lower(mail));
+    INSERT INTO mails SELECT 'acme', g, 'm' || g, int4range(g, g + 1) FROM generate_series(1, 5) g;
+
     CREATE TABLE trees (tenant_id text, id int, up int, PRIMARY KEY (tenant_id, id),
       FOREIGN KEY (tenant_id, up) REFERENCES trees);
     INSERT INTO trees SELECT tenants.id, g, nullif(g - 1, 0) FROM tenants, generate_series(1, 5) g;
@@ -111,6 +116,17 @@ describe("run --undo-log and undo", function()
       UPDATE parents SET id = 99 WHERE id = 2; UPDATE parents SET id = 2 WHERE id = 3;
       UPDATE parents SET id = 3 WHERE id = 99; DELETE FROM parents WHERE code = 'c3';
       INSERT INTO parents SELECT current_setting('app.current_tenant_id'), 55, 'c3']], '"parents", "children"' },
+    ["unique values that went from row to row"] = { "mails", [[DELETE FROM mails WHERE id = 5;
+      UPDATE mails SET mail = 'M5' WHERE id = 1; UPDATE mails SET mail = 'm1' WHERE id = 2;
+      UPDATE mails SET mail = 'm2' WHERE id = 3; INSERT INTO mails VALUES ('acme', 6, 'm3')]] },
+    ["unique values and ranges that were swapped"] = { "mails", [[
+      UPDATE mails SET mail = 'x', during = '[90,91)' WHERE id = 1;
+      UPDATE mails SET mail = 'm1', during = '[1,2)' WHERE id = 2; UPDATE mails SET mail = 'm2' WHERE id = 1;
+      UPDATE mails SET mail = 'y' WHERE id = 3; UPDATE mails SET mail = 'm3' WHERE id = 4;
+      UPDATE mails SET mail = 'm4' WHERE id = 3]] },
+    ["unique values that were swapped where nothing refers to the rows"] = { "parents", [[DELETE FROM children;
+      UPDATE parents SET code = 'tmp' WHERE id = 1; UPDATE parents SET code = 'c1' WHERE id = 2]],
+      '"parents", "children"' },
     ["rows that went to another partition"] = { "parts", "UPDATE parts SET region = 'b' WHERE id > 1" },
     ["generated columns"] = { "made", [[UPDATE made SET n = n + 1; DELETE FROM made WHERE n = 2;
       INSERT INTO made (tenant_id, n) SELECT current_setting('app.current_tenant_id'), 50]] },
@@ -132,8 +148,8 @@ describe("run --undo-log and undo", function()
         WHEN NOT MATCHED THEN INSERT VALUES (current_setting('app.current_tenant_id'), v.id)]]
   end
 
-  local everything = { "customers", "kinds", "parents", "children", "trees", "parts", "made", "ONLY olds", "youngs",
-    [["Odd {s}"."T ""%s' {t}"]], "counts", "notes" }
+  local everything = { "customers", "kinds", "parents", "children", "mails", "trees", "parts", "made",
+    "ONLY olds", "youngs", [["Odd {s}"."T ""%s' {t}"]], "counts", "notes" }
 
   for name, case in pairs(cases) do
     it("bring back " .. name, function()

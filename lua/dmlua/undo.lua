@@ -95,6 +95,22 @@ local function check_unchanged(bind, work)
     rows > #lines and "; …" or "")
 end
 
+-- Everything at once; where rows want each other's values, which are UNIQUE, these come first, one by one.
+local function bring_back(bind, work)
+  local stubborn = {}
+  for _, w in ipairs(work) do
+    if undo_sql.is_stubborn(w) then stubborn[#stubborn + 1] = w end
+  end
+  if #stubborn == 0 then return bind:query(undo_sql.reconcile(work, true)) end
+  bind:send(undo_sql.try(work))
+  if bind:query "SELECT pg_catalog.current_setting('dmlua.undo_stubborn') AS way".rows[1].way == "no" then return end
+  for _, w in ipairs(stubborn) do
+    bind:send(undo_sql.stubborn(w))
+    w.stubborn = true
+  end
+  bind:query(undo_sql.reconcile(work, true))
+end
+
 -- What triggers have done to the rows meanwhile. Those of a table whose own triggers set values before they are stored
 -- would only be set again.
 local function left_over(bind, work)
@@ -143,7 +159,7 @@ local function undo(bind, tenant)
   check_unchanged(bind, work)
   bind:send "SET CONSTRAINTS ALL DEFERRED"
   bind:send "SET LOCAL jit = off" -- as in undo_sql
-  bind:query(undo_sql.reconcile(work, true))
+  bring_back(bind, work)
   local rest, values = left_over(bind, work)
   if #rest > 0 then bind:query(undo_sql.reconcile(rest, false), values) end
   check_back(bind, work, tenant)

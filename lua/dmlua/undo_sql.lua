@@ -45,6 +45,11 @@ SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind, a.attname AS c
    WHERE r.rolname = coalesce(CAST($3 AS name), current_user)) AS readable,
   (SELECT k.place FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place)
    WHERE i.indrelid = c.oid AND i.indisprimary AND k.number = a.attnum) AS key,
+  EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
+   AND i.indimmediate AND NOT i.indisprimary AND (a.attnum = ANY (i.indkey) OR EXISTS (
+    SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+    AND d.refobjid = c.oid AND d.refobjsubid = a.attnum))) AS exclusive,
+  EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND f.confrelid = c.oid) AS referenced,
   EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
    AND t.tgtype & 3 = 3) AS triggers
 FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -54,7 +59,7 @@ WHERE NOT (c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_partition_ance
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C", a.attnum]]
 
 --- The tables of such rows, in order, and by name: {name (with its schema), kind, rows, key = names, columns = names,
--- temporary, readable, triggers}.
+-- temporary, readable, triggers: own ones before a row is stored, referenced: by a foreign key}.
 function M.tables(rows)
   local list, by_name = {}, {}
   for _, row in ipairs(rows) do
@@ -62,7 +67,7 @@ function M.tables(rows)
     local it = by_name[name]
     if not it then
       it = { name = name, kind = row.kind, rows = {}, key = {}, columns = {}, temporary = row.temporary,
-        readable = true, triggers = row.triggers }
+        readable = true, triggers = row.triggers, referenced = row.referenced }
       by_name[name], list[#list + 1] = it, it
     end
     it.rows[row.column_name] = row
@@ -256,8 +261,8 @@ end
 
 --- One statement that takes every row back to what it was: foreign keys are checked at its end, and rows that the fix
 -- has made are gone before others get their values back, and those before deleted ones return. `work`: a list of
--- {it, columns to be updated, known = the set of columns in its images, kinds = what there is to be done}, for which
--- alone the role needs a privilege; `first`: all rows, as their images say.
+-- {it, columns to be updated, known = the set of columns in its images, kinds = what there is to be done, for which
+-- alone the role needs a privilege; stubborn: its updates are done}; `first`: all rows, as their images say.
 function M.reconcile(work, first)
   local parts, deleted, updated = {}, {}, {}
   for i, w in ipairs(work) do
@@ -266,7 +271,7 @@ function M.reconcile(work, first)
   end
   for i, w in ipairs(work) do
     local columns = settable(w.it, w.columns)
-    if w.kinds.differs and #columns > 0 then
+    if w.kinds.differs and #columns > 0 and not w.stubborn then
       parts[#parts + 1], updated[#updated + 1] = update(w, i, columns, deleted), "u" .. i
     end
   end
@@ -274,6 +279,72 @@ function M.reconcile(work, first)
     if w.kinds.gone then parts[#parts + 1] = insert(w, i, #updated > 0 and updated or deleted) end
   end
   return "WITH " .. table.concat(parts, ",\n") .. "\nSELECT 1"
+end
+
+--- The same for all rows, if it can be: afterwards the setting dmlua.undo_stubborn says whether values of UNIQUE or
+-- EXCLUDE constraints were in each other's way, and nothing was done.
+function M.try(work)
+  return quote.block(([[
+BEGIN
+  PERFORM pg_catalog.set_config('dmlua.undo_stubborn', 'no', true);
+  EXECUTE %s;
+EXCEPTION WHEN unique_violation OR exclusion_violation THEN
+  PERFORM pg_catalog.set_config('dmlua.undo_stubborn', 'yes', true);
+END]]):format(quote.literal(M.reconcile(work, true))))
+end
+
+--- May two of the rows that are to be updated want each other's value of a UNIQUE or EXCLUDE constraint?
+function M.is_stubborn(w)
+  if not w.kinds.differs then return false end
+  for _, column in ipairs(w.columns) do
+    if w.it.rows[column] and w.it.rows[column].exclusive then return true end
+  end
+  return false
+end
+
+local stubborn = [[
+DECLARE
+  waiting text[] := ARRAY(SELECT u.key FROM pg_temp.dmlua_undo_rows AS u
+    WHERE u.name = {name} AND u.before IS NOT NULL AND u.after IS NOT NULL);
+  blocked text[]; reborn text[] := '{}'; cleared boolean := NOT {taken}; here record;
+BEGIN
+  WHILE pg_catalog.cardinality(waiting) > 0 LOOP
+    blocked := '{}';
+    FOR here IN SELECT s.key FROM {staged} AS s WHERE s.key = ANY (waiting) LOOP
+      BEGIN
+        UPDATE {source} AS t SET {assignments} FROM {staged} AS s WHERE s.key = here.key AND {same_key};
+      EXCEPTION WHEN unique_violation OR exclusion_violation THEN
+        blocked := blocked || here.key;
+      END;
+    END LOOP;
+    IF pg_catalog.cardinality(blocked) < pg_catalog.cardinality(waiting) THEN NULL;
+    ELSIF NOT cleared THEN
+      DELETE FROM {source} AS t USING {staged} AS s WHERE s.before IS NULL AND {same_key};
+      cleared := true;
+    ELSIF {referenced} THEN
+      RAISE EXCEPTION USING ERRCODE = 'unique_violation', MESSAGE = pg_catalog.concat('rows of ', {name},
+        ' want each other''s values of a UNIQUE constraint: ', pg_catalog.array_to_string(blocked, ' ')),
+        HINT = 'Foreign keys refer to the table, so none of its rows can be out of the way for a moment.';
+    ELSE
+      reborn := reborn || blocked[1];
+      DELETE FROM {source} AS t USING {staged} AS s WHERE s.key = blocked[1] AND {same_key};
+      blocked := blocked[2:];
+    END IF;
+    waiting := blocked;
+  END LOOP;
+  IF pg_catalog.cardinality(reborn) > 0 THEN
+    INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE
+      SELECT {values} FROM {staged} AS s WHERE s.key = ANY (reborn);
+  END IF;
+END]]
+
+--- What updates such a table's rows: one by one, those that are in each other's way later; then what the fix has made
+-- is taken away; else one of those rows goes and comes again.
+function M.stubborn(w)
+  local names, values = inserted(w.it, w.known)
+  return quote.block(block.fill(stubborn, { source = source(w.it), table = w.it.name, name = quote.literal(w.it.name),
+    assignments = assignments(settable(w.it, w.columns)), staged = staged(w.it), same_key = same_key(w.it, "s"),
+    names = names, values = values, referenced = tostring(w.it.referenced), taken = tostring(w.kinds.taken) }))
 end
 
 return M
