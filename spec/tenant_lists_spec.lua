@@ -154,6 +154,33 @@ describe("tenants.each with `from`", function()
     end
   end)
 
+  it("is compared with the list in another service's database, as values of bigint and uuid", function()
+    for type, id in pairs { bigint = 7, uuid = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11" } do
+      local management, isp = helper.database(), helper.database()
+      helper.execute(management.owner,
+        ("CREATE TABLE tenants (id %s, name text); INSERT INTO tenants VALUES ('%s', 'X')"):format(type, id))
+      helper.execute(isp.owner, ("CREATE TABLE t (tenant_id %s); INSERT INTO t VALUES ('%s'), (NULL)"):format(type, id))
+      local folder = helper.project { database = isp,
+        settings = { services = "management isp", url = "", app_role = "app", global_tables = "*",
+          tenants_query = "SELECT id, name FROM tenants" },
+        ini = ("[management]\nscript_location = m\nurl = %s\n[isp]\nscript_location = .\n"
+          .. "tenants_service = management\nurl = %s\n"):format(management.url, isp.url),
+        versions = { { revision = "aaaa", upgrade = ([[
+            local id = %s
+            tenants.each(%s, { from = { id }, covers = "t" })
+            tenants.with(id, %s)
+            log.info(table.concat(tenants.ids(), ","))
+            tenants.each(%s, { from = "SELECT id, name FROM tenants", mode = "resumable" }) ]])
+            :format(math.type(id) and id or ("%q"):format(id), say, say, say) },
+          { revision = "bbbb", down = "aaaa", upgrade = "tenants.with(8, print)" } } }
+      local result = helper.dmlua("upgrade aaaa --service isp", { cwd = folder })
+      local each = id .. "=X"
+      assert.are.equal(table.concat({ each, each, id, each }, " "),
+        (logged(result):gsub("tenants.each reaches not every row of t: 1 row without a tenant %(NULL%) ", "")))
+      failed(helper.dmlua("upgrade head --service isp", { cwd = folder }), 1, "the tenant list does not know '8'")
+    end
+  end)
+
   it("sees a tenant that appears behind another loop's list", function()
     failed(run [[
       tenants.with("acme", function() end)
