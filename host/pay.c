@@ -15,7 +15,7 @@
 /* What is to be paid. */
 struct bill {
     struct run *run;
-    char *revision; /* owned */
+    char *revision; /* owned by pay_run's caller */
     const char *direction;
     size_t count;   /* of debts */
 };
@@ -235,7 +235,7 @@ static int settle(lua_State *L, struct bill *bill, const struct tree *tree, stru
     return run_loops(L, bill, script, error);
 }
 
-int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *direction, const char *target,
+int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *direction, const char *target, char **revision,
             struct error *error)
 {
     struct bill bill = {.run = run, .direction = direction};
@@ -247,6 +247,6 @@ int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *
     if (rc == 0)
         rc = settle(L, &bill, tree, error);
     run->ledger->revision = NULL; /* it was borrowed from the bill */
-    free(bill.revision);
+    *revision = bill.revision;
     return rc == 0 ? (int)bill.count : -1;
 }

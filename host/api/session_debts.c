@@ -27,7 +27,7 @@ void session_push_debts(lua_State *L, const PGresult *debts)
     }
 }
 
-/* pay(tree, direction, revision, options): {paid = how many debts, debts = those that are left}; options as of upgrade, and
+/* pay(tree, direction, revision, options): {revision = its whole id, paid = how many debts, debts = those that are left}; options as of upgrade, and
    only (ids), write_off. */
 int session_pay(lua_State *L)
 {
@@ -45,10 +45,11 @@ int session_pay(lua_State *L)
     work = work_push(L);
     run_open(&work->run, &session->ledger, session->config, "pay", &options);
     work->has_run = true;
-    paid = pay_run(L, &work->run, tree, direction, target, &error);
+    paid = pay_run(L, &work->run, tree, direction, target, &work->text, &error);
     if (paid < 0 || standing_read(&session->ledger, &work->at, &error) != 0)
         return state_raise(L, &error);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 3);
+    put_text(L, "revision", work->text);
     put_integer(L, "paid", paid);
     session_push_debts(L, work->at.debts);
     lua_setfield(L, -2, "debts");

@@ -38,9 +38,9 @@ function M.asked(options)
   return true
 end
 
-local function describe(options, revision, result)
+local function describe(options, result)
   local n = result.paid
-  return ("%d debt%s of %s %s; %s"):format(n, n == 1 and "" or "s", revision,
+  return ("%d debt%s of %s %s; %s"):format(n, n == 1 and "" or "s", result.revision,
     options.write_off and "given up" or "paid",
     #result.debts == 0 and "nothing is owed" or ("%d left"):format(#result.debts))
 end
@@ -59,10 +59,10 @@ function M.run(context, direction, revision, settings)
   end)
   debts.warn(options, result.debts)
   if options.json then
-    output.json(output.object("command", direction, "revision", revision, "paid", result.paid,
+    output.json(output.object("command", direction, "revision", result.revision, "paid", result.paid,
       "debts", debts.objects(result.debts)))
   else
-    engine.log("info", "dmlua", describe(options, revision, result))
+    engine.log("info", "dmlua", describe(options, result))
   end
   return 0
 end
