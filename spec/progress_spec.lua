@@ -239,8 +239,9 @@ describe("Ctrl-C in a resumable loop", function()
     assert.matches("hint: to go on:\n      dmlua -c " .. folder .. "/dmlua.ini upgrade bbbb\n", result.err, 1, true)
   end)
 
-  it("ends its events, as stopped", function()
-    local folder, db = project(loop(visit))
+  it("cancels the statement of each connection, and ends the loop's events", function()
+    local folder, db = project(("tenants.each(function(tenant) %s end, { mode = 'resumable', workers = 3 })"):format(
+      visit .. 'if tenant.id > "t03" then op.execute("SELECT pg_sleep(120)") end'))
     local list = events(interrupted(db, folder, "--json upgrade bbbb").out)
     assert.equal("stopped", list[#list].outcome)
     assert.equal(done(db), list[#list].done)

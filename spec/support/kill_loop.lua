@@ -157,8 +157,9 @@ local function project(db, loop, tenants, rows)
 end
 
 -- Ended before the kill came; lost the server, or found it away; a statement of a tenant was cancelled; interrupted;
--- killed.
-local expected_codes = { [0] = true, [5] = true, [6] = true, [130] = true, [137] = true }
+-- killed; terminated before it could say so itself.
+local expected_codes = { [0] = true, [5] = true, [6] = true, [130] = true, [137] = true,
+  [143] = true }
 
 local function check_code(result, way, seed)
   local outside = way == "cancel" and result.code == 1 -- of the tenants' own statements
