@@ -19,6 +19,12 @@
     " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"                            \
     " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"                      \
     " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off' END"
+/* What, direction, part, run. */
+#define LOOP_SENTENCE                                                                                                       \
+    "CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"                              \
+    " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''"                                  \
+    " AND state IN ('running', 'owed') FOR KEY SHARE)"                                                                      \
+    " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
 #define WATCH_HINT                                                                                                           \
     "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
@@ -124,8 +130,16 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "SELECT " RAISE(TENANT_SENTENCE) ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
     /* Claims the tenant and enters it. FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this
-       transaction first. A tenant that another transaction has claimed is waited for; what it then is fails as a date
-       (22007), to be told from the other sentence. The role comes last: it may not do what stands before it. */
+       transaction first. A tenant that another transaction has claimed is waited for: if that commits, the key is there
+       already (23505). The role comes last: it may not do what stands before it. */
+    [LEDGER_LOOP_FIRST] =
+        {{LEDGER_LOOP_FIRST, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
+         "INSERT INTO {s}.dmlua_progress (version_table, what, direction, part, run_id, tenant, state)"
+         " VALUES ({t}, $1, $2, CAST($3 AS integer), CAST($4 AS uuid), $5, 'done')"
+         " RETURNING " RAISE(LOOP_SENTENCE) ", pg_catalog.set_config($6, $5, true),"
+         " pg_catalog.set_config('row_security', 'on', true), pg_catalog.set_config('role', $7, true)"},
+    /* The same for a tenant that has a row already, or is to be in batches. What another run has made of it meanwhile
+       fails as a date (22007), to be told from the other sentence. */
     [LEDGER_LOOP_ENTER] =
         {{LEDGER_LOOP_ENTER, ERROR_BUSY, "the loop is not this run's any more", BUSY_HINT, NULL},
          "WITH claimed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id,"
@@ -133,10 +147,7 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET state = EXCLUDED.state,"
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now()"
          " WHERE p.state <> 'done' AND p.cursor IS NOT DISTINCT FROM $7 RETURNING 1)"
-         " SELECT " RAISE("CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"
-         " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''"
-         " AND state IN ('running', 'owed') FOR KEY SHARE)"
-         " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END")
+         " SELECT " RAISE(LOOP_SENTENCE)
          ", CAST(CASE WHEN NOT EXISTS (SELECT FROM claimed) THEN 'another run has been with ' || $5 ELSE '2000-01-01' END"
          " AS date), pg_catalog.set_config($8, $5, true), pg_catalog.set_config('row_security', 'on', true),"
          " pg_catalog.set_config('role', $9, true)"},

@@ -144,7 +144,7 @@ static void settle(struct flight *flight, struct visit *visit)
         settle_done(flight, visit);
         break;
     case VISIT_FOUND:
-        visit->unsure = true;
+        visit->unsure = visit->met = true;
         put_again(flight, visit, 0);
         break;
     case VISIT_AGAIN:
@@ -260,6 +260,8 @@ static int look(struct flight *flight, struct lane *lane, struct visit *visit)
     visit->unsure = false;
     if (done == 0)
         return 0;
+    if (done > 0)
+        show_done(flight->loop->step);
     visit_free(visit);
     return 1;
 }

@@ -118,7 +118,7 @@ static bool is_to_plan_again(const struct lane *lane)
 
 void lane_ready(struct lane *lane, const struct tenant_loop *loop)
 {
-    static const enum ledger_statement used[] = {LEDGER_BEGIN, LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE, LEDGER_LOOP_CURSOR};
+    static const enum ledger_statement used[] = {LEDGER_BEGIN, LEDGER_LOOP_FIRST, LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE, LEDGER_LOOP_CURSOR};
     bool sent = lane->stale;
     size_t i;
     if (lane->stale)

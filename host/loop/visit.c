@@ -76,18 +76,30 @@ static struct origin origin_of(const struct tenant_loop *loop, const struct visi
     return origin;
 }
 
-void visit_begin(struct tenant_loop *loop, struct visit *visit)
+static void send_entry(struct tenant_loop *loop, struct visit *visit)
 {
     struct run *run = loop->step->run;
-    struct ledger *ledger = visit->lane->ledger;
     struct origin origin = origin_of(loop, visit);
+    const char *setting = config_get(run->config, "tenant_setting");
     char part[16];
     const char *values[9];
     fill_row(loop, visit, part, values);
+    if (loop->batch == 0 && !payment_runs(run) && !visit->met) {
+        values[5] = setting;
+        values[6] = run->tenant_role;
+        ledger_send(visit->lane->ledger, LEDGER_LOOP_FIRST, 7, values, &origin);
+        return;
+    }
     values[5] = loop->batch > 0 ? "running" : "done";
     values[6] = visit->cursor;
-    values[7] = config_get(run->config, "tenant_setting");
+    values[7] = setting;
     values[8] = run->tenant_role;
+    ledger_send(visit->lane->ledger, LEDGER_LOOP_ENTER, 9, values, &origin);
+}
+
+void visit_begin(struct tenant_loop *loop, struct visit *visit)
+{
+    struct ledger *ledger = visit->lane->ledger;
     visit->generation = db_generation(ledger->db);
     visit->scope.counter = tally_rows;
     visit->scope.counts = &visit->counts;
@@ -95,7 +107,7 @@ void visit_begin(struct tenant_loop *loop, struct visit *visit)
         tally_tenant(&visit->counts, loop->step->plan->revision, visit->id);
     db_scope(ledger->db, &visit->scope);
     txn_begin(ledger);
-    ledger_send(ledger, LEDGER_LOOP_ENTER, 9, values, &origin);
+    send_entry(loop, visit);
 }
 
 static const char *user_of(const struct run *run)
@@ -193,12 +205,18 @@ static void forget_prepared(struct visit *visit)
         db_forget_prepared(db);
 }
 
+static bool is_found(const struct visit *visit, const struct error *failure)
+{
+    return (visit->scope.slot == LEDGER_LOOP_FIRST && strcmp(failure->sqlstate, "23505") == 0) ||
+           (visit->scope.slot == LEDGER_LOOP_ENTER && strcmp(failure->sqlstate, "22007") == 0);
+}
+
 enum visit_end visit_judge(const struct tenant_loop *loop, struct visit *visit, struct error *failure)
 {
     struct error *first = first_failure(visit);
     if (first->kind == ERROR_NONE)
         return visit->state == VISIT_SENT && !visit->taken_back ? VISIT_DONE : VISIT_LEFT;
-    if (visit->scope.slot == LEDGER_LOOP_ENTER && strcmp(first->sqlstate, "22007") == 0)
+    if (is_found(visit, first))
         return VISIT_FOUND;
     error_move(failure, first);
     error_put(&failure->tenant, visit->id);

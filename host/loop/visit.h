@@ -30,6 +30,7 @@ struct visit {
     bool can_be_ddl;    /* one of them can have been DDL, */
     struct watch_answer watched; /* which is looked at before its transaction ends */
     bool blocked;       /* it would have had to wait where it cannot, while other tenants' callbacks were under way */
+    bool met;           /* it has been, in this loop */
     bool unsure;        /* another run has been with the tenant: its row says how far */
     struct lua_State *thread; /* that its callback runs in */
     int generation;       /* of what was prepared when it began */
