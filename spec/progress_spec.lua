@@ -200,7 +200,8 @@ describe("events with --json", function()
     local list = events(helper.dmlua("--json --progress 0.1 upgrade bbbb", { cwd = folder }).out)
     assert.equal(TENANTS, list[#list].rows)
     local progress = named(list, "progress")[1]
-    assert.equal(progress.done, progress.rows)
+    local ahead = progress.rows - progress.done -- a batch is counted just before the tenant whose last one it is
+    assert.truthy(ahead == 0 or ahead == 1, ahead)
   end)
 
   it("tell of an atomic loop, too, and of the step once it is committed", function()

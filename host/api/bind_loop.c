@@ -365,6 +365,8 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     lua_rotate(L, -3, 2); /* the list comes last */
     seen = lua_gettop(L) - 2;
     show_open(step, "resumable", (int)luaL_len(L, -1), count_seen(L, seen + 2, seen), loop->workers);
+    if (loop->batch > 0)
+        show_rows(step, 0);
     while (visit_missing(L, loop, seen) && loop->failures < loop->max_failures) {
         bind_tenants_push(L, step, 3, loop); /* a tenant that appeared meanwhile is visited, too */
         show_tenants(step, (int)luaL_len(L, -1));
