@@ -150,7 +150,7 @@ PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, str
     return NULL;
 }
 
-PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error)
+PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, bool again, struct error *error)
 {
     PGresult *result;
     if (step->kept != NULL) /* an earlier run's part: the list that it saw */
@@ -159,7 +159,8 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, str
     if (result == NULL)
         return NULL;
     recorder_answer(&step->recorder, result);
-    remember(step, from != NULL ? from : config_get(step->run->config, "tenants_query"), result);
+    if (again)
+        remember(step, from != NULL ? from : config_get(step->run->config, "tenants_query"), result);
     return result;
 }
 
@@ -177,7 +178,8 @@ static int check_seen(struct step *step, const struct tenant_seen *seen, struct 
     if (same)
         return 0;
     error_set(error, ERROR_BUSY, "the tenant list has changed while tenants.each ran");
-    error_text(&error->hint, "run again: the step is rolled back, and the loop will see the new list");
+    error_text(&error->hint, "run again: the step is rolled back, and the loop will see the new list; a script that changes"
+                             " the list itself does so before its loops");
     return -1;
 }
 

@@ -4,8 +4,9 @@
 #include "host/step.h"
 
 /* The tenants a loop visits, as the configuration's tenants_query (or `from`) gives them: first column the id. Fails
-   for an unreadable list, a NULL, and an empty list unless `allow_empty` or the database was new. Owned: PQclear. */
-PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, struct error *error);
+   for an unreadable list, a NULL, and an empty list unless `allow_empty` or the database was new. `again`: it is looked at
+   again before the step ends. Owned: PQclear. */
+PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, bool again, struct error *error);
 /* The same, not kept for a rerun and not looked at again: for a loop that keeps its own record. */
 PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error);
 /* Settles, at the first loop and again when something was sent that may have changed it, the role under which callbacks run: tenant_role, else app_role, else none. Refuses one that the

@@ -181,6 +181,14 @@ describe("tenants.each with `from`", function()
     end
   end)
 
+  it("lets a script make a tenant behind loops over tenants that it names, and visit it", function()
+    assert.are.equal("acme=Acme globex=Globex hooli=H", logged((run([[
+      tenants.with("acme", ]] .. say .. [[)
+      tenants.each(]] .. say .. [[, { from = { "globex" } })
+      op.execute("INSERT INTO tenants VALUES ('hooli', 'H')")
+      tenants.with("hooli", ]] .. say .. ")"))))
+  end)
+
   it("sees a tenant that appears behind another loop's list", function()
     failed(run [[
       tenants.with("acme", function() end)

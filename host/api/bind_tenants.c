@@ -26,8 +26,9 @@ static bool seen_before(lua_State *L, int seen, const char *id)
     return before;
 }
 
-/* [-0, +1] The rows of a query's answer, each id once. `from` null: of tenants_query. */
-static void push_rows(lua_State *L, const struct wanted *wanted, const char *from, bool allow_empty)
+/* [-0, +1] The rows of a query's answer, each id once. `from` null: of tenants_query. `visited`: they are those that are
+   meant, and not the list that a call's own is compared with. */
+static void push_rows(lua_State *L, const struct wanted *wanted, const char *from, bool allow_empty, bool visited)
 {
     struct error error = {0};
     PGresult **list;
@@ -37,7 +38,7 @@ static void push_rows(lua_State *L, const struct wanted *wanted, const char *fro
     list = bind_result_box(L);
     top = lua_gettop(L);
     *list = wanted->loop != NULL ? loop_list(wanted->loop, from, allow_empty, &error)
-                                 : tenant_list(wanted->step, from, allow_empty, &error);
+                                 : tenant_list(wanted->step, from, allow_empty, visited, &error);
     if (*list == NULL)
         bind_fail(L, wanted->step, &error);
     pq_pushresult(L, *list);
@@ -61,7 +62,9 @@ static void push_chosen(lua_State *L, const struct wanted *wanted, int options)
 {
     struct error error = {0};
     const char *from;
-    bool known;
+    bool known, own;
+    own = lua_getfield(L, options, "ids") != LUA_TNIL;
+    lua_pop(L, 1);
     lua_getfield(L, options, "from");
     from = lua_tostring(L, -1);
     lua_getfield(L, options, "known");
@@ -70,11 +73,11 @@ static void push_chosen(lua_State *L, const struct wanted *wanted, int options)
     lua_replace(L, -3);
     lua_pop(L, 1);
     if (from != NULL)
-        push_rows(L, wanted, from, wanted->allow_empty);
+        push_rows(L, wanted, from, wanted->allow_empty, true);
     else
         lua_pushnil(L);
     if (known)
-        push_rows(L, wanted, NULL, from != NULL || wanted->allow_empty);
+        push_rows(L, wanted, NULL, from != NULL || wanted->allow_empty, from == NULL && !own);
     else
         lua_pushnil(L);
     if (state_call(L, 2, 1, &error) != 0 ||
@@ -86,7 +89,7 @@ static void push_chosen(lua_State *L, const struct wanted *wanted, int options)
 static void push_list(lua_State *L, const struct wanted *wanted, int options)
 {
     if (lua_getfield(L, options, "choose") == LUA_TNIL)
-        push_rows(L, wanted, NULL, wanted->allow_empty);
+        push_rows(L, wanted, NULL, wanted->allow_empty, true);
     else
         push_chosen(L, wanted, options);
     lua_remove(L, -2);
@@ -146,7 +149,7 @@ void bind_tenants_push(lua_State *L, struct step *step, int options, struct tena
 {
     struct wanted wanted = {.step = step, .loop = loop};
     if (!lua_istable(L, options)) {
-        push_rows(L, &wanted, NULL, false);
+        push_rows(L, &wanted, NULL, false, true);
     } else {
         lua_getfield(L, options, "allow_empty");
         wanted.allow_empty = lua_toboolean(L, -1);
