@@ -40,7 +40,8 @@ describe("a resumable loop whose tenants are on their way together", function()
     end)
     local other = helper.connect(db.postgres)
     other:exec("BEGIN")
-    local claimed = other:exec([[INSERT INTO dmlua_progress (version_table, what, direction, part, run_id, tenant, state)
+    local claimed = other:exec([[INSERT INTO dmlua_progress
+        (version_table, what, direction, part, run_id, tenant, state)
       SELECT version_table, what, direction, part, run_id, 't012', 'done' FROM dmlua_progress
       WHERE tenant = '' AND state = 'running']])
     assert.truthy(claimed)

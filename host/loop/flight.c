@@ -5,19 +5,16 @@
 #include <string.h>
 
 #include "host/clock.h"
+#include "host/loop/depth.h"
 #include "host/loop/lane.h"
 #include "host/loop/payment.h"
 #include "host/loop/show.h"
 #include "host/signal.h"
 
 enum {
-    DEPTH_FIRST = 8,      /* transactions that may be on their way on a connection: at first, */
-    DEPTH_LEAST = 2,      /* when they take long, */
-    DEPTH_MOST = 256,     /* and when they are quick */
-    HELD_MOST = 1 << 20,  /* bytes of statements that are */
-    BURST = 32            /* tenants that are begun before answers are looked at */
+    HELD_MOST = 1 << 20, /* bytes of statements that may be on their way on a connection */
+    BURST = 32           /* tenants that are begun before answers are looked at */
 };
-static const double LATENCY = 0.5; /* seconds between sending a transaction's end and its answer that are aimed at */
 
 struct flight {
     struct tenant_loop *loop;
@@ -26,8 +23,7 @@ struct flight {
     const struct flight_tenant *tenants;
     size_t count, begun;
     struct visit *again; /* to be begun again, each when it is due */
-    size_t depth;
-    double deepened; /* clock_now, when it was changed */
+    struct depth depth;
     bool alone; /* one callback at a time */
     flight_call *call;
     void *data;
@@ -41,11 +37,14 @@ size_t flight_place(const struct tenant_loop *loop, const struct visit *visit)
 
 bool flight_would_block(const struct tenant_loop *loop, const struct visit *visit)
 {
-    const struct flight *flight = loop->flight;
+    struct flight *flight = loop->flight;
     size_t i;
     for (i = 0; i < flight->lane_count; i++) {
         const struct lane *lane = &flight->lanes[i];
-        if (lane != visit->lane && (lane->open != NULL || (db_poll(lane->ledger->db).events & POLLOUT) != 0))
+        if (lane == visit->lane)
+            continue;
+        db_stir(lane->ledger->db); /* what is still here of a COMMIT may hold what this one waits for */
+        if (lane->open != NULL || (db_poll(lane->ledger->db).events & POLLOUT) != 0)
             return true;
     }
     return false;
@@ -103,23 +102,9 @@ static void put_again(struct flight *flight, struct visit *visit, double due)
     *at = visit;
 }
 
-/* What a change of the depth has led to shows only in those that were sent since: else it would be far too deep before the
-   first of them is answered, and an interrupt would have to wait for all of that. */
-static void settle_depth(struct flight *flight, const struct visit *visit)
-{
-    double now = clock_now(), took = now - visit->sent;
-    size_t depth = took > LATENCY ? flight->depth / 2 : took < LATENCY / 2 ? flight->depth * 2 : flight->depth;
-    if (visit->sent < flight->deepened)
-        return;
-    depth = depth < DEPTH_LEAST ? DEPTH_LEAST : depth < DEPTH_MOST ? depth : DEPTH_MOST;
-    if (depth != flight->depth)
-        flight->deepened = now;
-    flight->depth = depth;
-}
-
 static void settle_done(struct flight *flight, struct visit *visit)
 {
-    settle_depth(flight, visit);
+    depth_learn(&flight->depth, visit->sent);
     if (flight->loop->batch > 0)
         show_rows(flight->loop->step, visit->scope.rows);
     tally_keep(flight->loop->step->run, &visit->counts, flight->loop->step->part);
@@ -228,7 +213,7 @@ static struct lane *free_lane(struct flight *flight)
             return NULL;
     for (i = 0; i < usable; i++) {
         struct lane *lane = &flight->lanes[i];
-        if (lane->open == NULL && lane->count < flight->depth && db_held(lane->ledger->db) < HELD_MOST &&
+        if (lane->open == NULL && lane->count < flight->depth.most && db_held(lane->ledger->db) < HELD_MOST &&
             !db_crowded(lane->ledger->db) && (best == NULL || lane->count < best->count))
             best = lane;
     }
@@ -306,32 +291,6 @@ static int time_left(const struct flight *flight)
     return left > 0 ? (int)left + 1 : -1; /* it is due, and waits for its turn */
 }
 
-static bool stir_all(struct flight *flight)
-{
-    bool moved = false;
-    size_t i;
-    for (i = 0; i < flight->lane_count; i++)
-        moved = db_stir(flight->lanes[i].ledger->db) || moved;
-    return moved;
-}
-
-static void wait_for_something(struct flight *flight)
-{
-    struct pollfd fds[LANES_MAX + 1] = {{0}};
-    size_t i;
-    if (stir_all(flight))
-        return;
-    for (i = 0; i < flight->lane_count; i++)
-        fds[i] = db_poll(flight->lanes[i].ledger->db);
-    fds[i].fd = signal_fd();
-    fds[i].events = POLLIN;
-    poll(fds, (nfds_t)flight->lane_count + 1, report_wait(time_left(flight)));
-    report_changed();
-    for (i = 0; i < flight->lane_count; i++)
-        if (fds[i].revents != 0)
-            db_push(flight->lanes[i].ledger->db);
-}
-
 static void check_interrupt(struct flight *flight)
 {
     if (!signal_interrupted || flight->end.kind != ERROR_NONE)
@@ -356,7 +315,7 @@ static void fly(struct flight *flight)
         write_tally(flight); /* before the next callback takes the connection for itself */
         moved = begin_some(flight) || moved;
         if (!moved && flight->end.kind == ERROR_NONE && !is_over(flight))
-            wait_for_something(flight);
+            lanes_wait(flight->lanes, flight->lane_count, time_left(flight));
         check_interrupt(flight);
     }
 }
@@ -406,7 +365,8 @@ static int open_lanes(struct flight *flight)
 int flight_run(struct tenant_loop *loop, const struct flight_tenant *tenants, size_t count, flight_call *call, void *data,
                struct error *error)
 {
-    struct flight flight = {.loop = loop, .tenants = tenants, .count = count, .depth = DEPTH_FIRST, .call = call, .data = data};
+    struct flight flight = {.loop = loop, .tenants = tenants, .count = count, .depth = depth_new(),
+                            .call = call, .data = data};
     size_t i;
     if (count == 0)
         return 0;

@@ -1,10 +1,12 @@
 #include "host/loop/lane.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/config.h"
 #include "host/loop/settings.h"
+#include "host/signal.h"
 #include "host/tenant.h"
 
 void lane_borrow(struct lane *lane, const struct tenant_loop *loop)
@@ -157,4 +159,30 @@ struct visit *lane_take(struct lane *lane)
     }
     visit->next = NULL;
     return visit;
+}
+
+static bool stir_all(struct lane *lanes, size_t count)
+{
+    bool moved = false;
+    size_t i;
+    for (i = 0; i < count; i++)
+        moved = db_stir(lanes[i].ledger->db) || moved;
+    return moved;
+}
+
+void lanes_wait(struct lane *lanes, size_t count, int timeout)
+{
+    struct pollfd fds[LANES_MAX + 1] = {{0}};
+    size_t i;
+    if (stir_all(lanes, count))
+        return;
+    for (i = 0; i < count; i++)
+        fds[i] = db_poll(lanes[i].ledger->db);
+    fds[i].fd = signal_fd();
+    fds[i].events = POLLIN;
+    poll(fds, (nfds_t)count + 1, report_wait(timeout));
+    report_changed();
+    for (i = 0; i < count; i++)
+        if (fds[i].revents != 0)
+            db_push(lanes[i].ledger->db);
 }

@@ -29,5 +29,8 @@ void lane_ready(struct lane *lane, const struct tenant_loop *loop);
 void lane_add(struct lane *lane, struct visit *visit);
 /* Takes the first one off. */
 struct visit *lane_take(struct lane *lane);
+/* Waits until something is answered on one of them, or may be sent again, or somebody interrupts; milliseconds at most,
+   -1: without end. */
+void lanes_wait(struct lane *lanes, size_t count, int timeout);
 
 #endif
