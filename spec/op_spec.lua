@@ -49,6 +49,8 @@ describe("op", function()
       assert.truthy(key("{ primary_key = true }", [[, sa.ForeignKey("x.id")]]):find("id INTEGER NOT NULL", 1, true))
       assert.truthy(sql [[op.create_table("t", sa.Column("a", sa.Integer), sa.Column("b", sa.Integer),
         sa.PrimaryKeyConstraint("a", "b"))]]:find("a INTEGER NOT NULL, b INTEGER NOT NULL", 1, true))
+      assert.truthy(sql [[op.create_table("t", sa.Column("a", sa.Integer, { primary_key = true }),
+        sa.Column("b", sa.Integer, { primary_key = true, autoincrement = true }))]]:find("PRIMARY KEY (b, a)", 1, true))
     end)
 
     it("writes a server default as a literal when it is a string, as it stands when it is sa.text", function()

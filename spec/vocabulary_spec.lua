@@ -136,6 +136,25 @@ describe("the vocabulary", function()
         :find("a type cannot be an argument", 1, true))
     end)
 
+    it("calls without parentheses what PostgreSQL calls so, and nothing else; and functions of a schema", function()
+      local function default(call)
+        return step.statements(('op.add_column("t", sa.Column("a", sa.Text, { server_default = %s }))'):format(call))[1]
+          :match "DEFAULT (.*)$"
+      end
+      for _, name in ipairs { "current_date", "localtimestamp", "localtime", "session_user", "user", "current_user" } do
+        assert.equal(name:upper(), default("sa.func." .. name .. "()"))
+      end
+      assert.equal("current_database()", default "sa.func.current_database()")
+      assert.equal("current_timestamp(3)", default "sa.func.current_timestamp(3)")
+      assert.equal("billing.next_number(1)", default "sa.func.billing.next_number(1)")
+    end)
+
+    it("takes each of SQLAlchemy's options of a column, also those that have no effect", function()
+      assert.equal("ALTER TABLE t ADD COLUMN a TEXT", step.statements(
+        [[op.add_column("t", sa.Column("a", sa.Text, { key = "b", doc = "d", info = { x = 1 }, quote = true,
+          system = false, server_onupdate = sa.FetchedValue() }))]])[1])
+    end)
+
     it("takes sa.column where an expression stands, and quotes it", function()
       assert.equal('CREATE INDEX i ON t (lower("Name"), "order") WHERE active', step.statements(
         [[op.create_index("i", "t", { sa.func.lower(sa.column("Name")), sa.column("order") },

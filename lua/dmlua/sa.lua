@@ -183,16 +183,20 @@ local function constant(sql)
 end
 M.true_, M.false_, M.null = constant("true"), constant("false"), constant("NULL")
 
---- func.name(arguments…): a call of an SQL function.
-M.func = setmetatable({}, {
-  __index = function(_, name)
-    return function(...)
-      return record.new { kind = "func", name = name, arguments = table.pack(...) }
-    end
-  end,
-  __newindex = function() arguments.fail("sa.func", "cannot be changed") end,
-  __metatable = "sa.func",
-})
+-- What may be called, or be a schema: sa.func.now(), sa.func.billing.next_number().
+local function sql_function(prefix, called)
+  return setmetatable({}, {
+    __index = function(_, name) return sql_function(prefix .. tostring(name) .. ".", prefix .. tostring(name)) end,
+    __newindex = function() arguments.fail("sa.func", "cannot be changed") end,
+    __call = called and function(_, ...)
+      return record.new { kind = "func", name = called, arguments = table.pack(...) }
+    end,
+    __metatable = "sa.func",
+  })
+end
+
+--- func.name(arguments…), func.schema.name(…): a call of an SQL function.
+M.func = sql_function ""
 
 --- ExcludeConstraint({"column", "operator"}…, options)
 function M.ExcludeConstraint(...)

@@ -25,7 +25,8 @@ M.Column = {
     nullable = "boolean", primary_key = "boolean", server_default = "default", index = "boolean", unique = "boolean",
     comment = "string", autoincrement = "autoincrement",
     -- Python's business: taken, because ported files carry them, and without effect.
-    default = "any", onupdate = "any", info = "any", key = "any", doc = "any",
+    default = "any", onupdate = "any", server_onupdate = "any", info = "any", key = "any", doc = "any", quote = "any",
+    system = "any",
   },
 }
 

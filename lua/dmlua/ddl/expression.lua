@@ -21,6 +21,11 @@ local function argument(value)
   return text
 end
 
+-- Called without parentheses where they have no argument (PostgreSQL's grammar; SQLAlchemy's AnsiFunction).
+local bare = {}
+for name in ([[current_catalog current_date current_role current_schema current_time current_timestamp current_user
+  localtime localtimestamp session_user user]]):gmatch "%S+" do bare[name] = true end
+
 --- The records that are SQL.
 M.kinds = { text = true, func = true, literal = true, table_column = true }
 
@@ -33,8 +38,10 @@ function M.sql(value)
     if value.bound then fail("DDL takes no parameters: write the value into the text of sa.text") end
     return value.text
   end
-  if not value.name:find("^[%a_][%w_]*$") then fail("sa.func: '%s' is no name of a function", value.name) end
-  if value.arguments.n == 0 and value.name:lower():find("^current_") then return value.name:upper() end
+  for part in (value.name .. "."):gmatch "(.-)%." do
+    if not part:find("^[%a_][%w_]*$") then fail("sa.func: '%s' is no name of a function", value.name) end
+  end
+  if value.arguments.n == 0 and bare[value.name:lower()] then return value.name:upper() end
   local written = {}
   for i = 1, value.arguments.n do written[i] = argument(value.arguments[i]) end
   return value.name .. "(" .. table.concat(written, ", ") .. ")"

@@ -15,6 +15,19 @@ local function set_of(names)
   return set
 end
 
+-- SQLAlchemy's order of a key that no constraint spells out: the column that is counted up, then the others.
+local function counted_first(columns, names)
+  for _, column in ipairs(columns) do
+    if column.primary_key and column.autoincrement == true then
+      for place, name in ipairs(names) do
+        if name == column.name then table.insert(names, 1, table.remove(names, place)) end
+      end
+      return names
+    end
+  end
+  return names
+end
+
 -- The table's primary key: a constraint, or the columns that say primary_key.
 local function primary_key_of(record)
   local names = {}
@@ -28,6 +41,7 @@ local function primary_key_of(record)
       return key, names
     end
   end
+  names = counted_first(record.columns, names)
   return { kind = "primary_key", columns = names, name = record.primary_key_name }, names
 end
 
