@@ -14,7 +14,7 @@
     " CAST(NULL AS timestamptz) AS since WHERE false)"
 
 #define LIST(tables) \
-    "SELECT " NAME " AS name, " WATCH_FAULT " AS fault, " WATCH_DECLARED(tables) " AS declared," \
+    "SELECT " NAME " AS name, " WATCH_FAULT " AS fault, " WATCH_DECLARED(tables, WATCH_HOLDS) " AS declared," \
     " EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = CAST($1 AS name)" \
     "  AND NOT a.attisdropped) AS tenants, own.reason," \
     " c.relkind IN ('r', 'p', 'f') AS is_table," \

@@ -39,7 +39,10 @@
     "  ORDER BY p.polname LIMIT 1)," \
     "  CASE WHEN CAST($7 AS text) <> current_user" \
     "   AND pg_catalog.pg_has_role(" WATCH_APP_ROLE ", c.relowner, 'MEMBER')" \
-    "   THEN 'it belongs to ' || pg_catalog.quote_ident($7) || ', who can turn row security off' END) END" \
+    "   THEN 'it belongs to ' || pg_catalog.quote_ident($7) || ', who can turn row security off'" \
+    "   WHEN (SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles r WHERE r.rolname = CAST($7 AS name)" \
+    "    AND r.rolname <> current_user)" \
+    "   THEN 'row security does not hold for ' || pg_catalog.quote_ident($7) || ', the application''s role' END) END" \
     " FROM (SELECT pg_catalog.max(x.type) AS type," \
     "  coalesce(pg_catalog.bool_and(x.attnotnull), false) AS required FROM (" \
     "  SELECT a.attnotnull, " POLICY_TYPE("a.atttypid") " AS type" \
@@ -77,9 +80,28 @@
     " THEN 'a view shows the application, with the eyes of a role that passes policies, rows of '" \
     " END || " WATCH_SHOWN " END)"
 
+/* Was the row `row` written by this transaction? One that is seen while its transaction runs was, be it in a
+   subtransaction. (It needs a transaction that writes.) */
+#define WATCH_WROTE(row) \
+    "CASE WHEN " row ".xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) THEN true" \
+    " WHEN pg_catalog.age(" row ".xmin) < 0 THEN pg_catalog.pg_xact_status(CAST(CAST(" \
+    "  (SELECT CAST(CAST(pg_catalog.pg_current_xact_id() AS text) AS bigint)) - pg_catalog.age(" row ".xmin)" \
+    "  AS text) AS xid8)) = 'in progress' ELSE false END"
+
+/* A declaration `d` without a reason is of a table without a tenant column; does it hold for the table `mc`? */
+#define WATCH_HOLDS \
+    "(d.declared = 'debt' OR d.reason IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a" \
+    "  WHERE a.attrelid = mc.oid AND a.attname = CAST($1 AS name) AND NOT a.attisdropped))"
+
+/* Is `d` of an earlier transaction, and `mc` made in this one? Then it was of another table of this name. The row of
+   tableoid is written when a table is made, and never again. */
+#define WATCH_IS_OF_ANOTHER \
+    "(NOT " WATCH_WROTE("d") " AND EXISTS (SELECT FROM pg_catalog.pg_attribute a" \
+    "  WHERE a.attrelid = mc.oid AND a.attnum = -6 AND " WATCH_WROTE("a") "))"
+
 /* How the table, or one that it is a partition of, is declared: 'global' or 'debt', or NULL. In a pattern of
-   global_tables, divided by commas or blanks, * stands for anything. */
-#define WATCH_DECLARED(tables) \
+   global_tables, divided by commas or blanks, * stands for anything. `holds`: for which rows `d` of `tables`. */
+#define WATCH_DECLARED(tables, holds) \
     "(SELECT coalesce(pg_catalog.min(CASE WHEN EXISTS (" \
     "   SELECT FROM pg_catalog.regexp_split_to_table(CAST($4 AS text), '[,[:space:]]+') g," \
     "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(" \
@@ -88,32 +110,36 @@
     "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END)," \
     "  pg_catalog.max(d.declared))" \
     " FROM pg_catalog.pg_class mc JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace" \
-    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname)" \
+    " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname) AND " holds \
     " WHERE mc.oid = ANY (ARRAY(SELECT c.oid UNION ALL" \
     "  SELECT CAST(relid AS oid) FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid))))"
 
 /* The tables on which this transaction holds a lock that DDL takes, or whose catalogue row it wrote: the locks miss
-   GRANT, the catalogue rows miss policies. A row that is seen while its transaction runs was written here, be it in a
-   subtransaction. They are gathered into an array first: the planner then expects few tables, and neither looks at the
-   others nor compiles what it takes for a long query. */
+   GRANT, the catalogue rows miss policies; and the user's views (from 16384 on) of whose columns it said a GRANT. With
+   them the views that show rows of theirs, since a table may be isolated below a view. What is many is gathered into an
+   array first: the planner then expects few tables, looks at no others, and does not compile what it takes for a long
+   query; OFFSET 0 keeps it to the index. */
 #define WATCH_TOUCHED \
-    " c.oid = ANY (ARRAY(SELECT k.relation FROM pg_catalog.pg_locks k" \
+    " c.oid = ANY (ARRAY(WITH RECURSIVE shown(id) AS (SELECT pg_catalog.unnest(ARRAY(" \
+    "  SELECT k.relation FROM pg_catalog.pg_locks k" \
     "  WHERE k.locktype = 'relation' AND k.pid = pg_catalog.pg_backend_pid()" \
     "  AND k.mode IN ('AccessExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock')" \
     "  AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())" \
-    "  UNION ALL SELECT t.oid FROM pg_catalog.pg_class t" \
-    "  WHERE CASE WHEN t.xmin = (SELECT CAST(pg_catalog.pg_current_xact_id() AS xid)) THEN true" \
-    "   WHEN pg_catalog.age(t.xmin) < 0 THEN pg_catalog.pg_xact_status(CAST(CAST(" \
-    "    (SELECT CAST(CAST(pg_catalog.pg_current_xact_id() AS text) AS bigint)) - pg_catalog.age(t.xmin)" \
-    "    AS text) AS xid8))" \
-    "    = 'in progress' ELSE false END))"
+    "  UNION ALL SELECT t.oid FROM pg_catalog.pg_class t WHERE " WATCH_WROTE("t") \
+    "  UNION ALL SELECT v.id FROM pg_catalog.unnest(ARRAY(SELECT m.oid FROM pg_catalog.pg_class m" \
+    "   WHERE m.relkind IN ('v', 'm') AND m.oid >= 16384)) v(id), LATERAL (SELECT FROM pg_catalog.pg_attribute a" \
+    "   WHERE a.attrelid = v.id AND a.attacl IS NOT NULL AND " WATCH_WROTE("a") " OFFSET 0) g))" \
+    " UNION SELECT w.ev_class FROM shown, LATERAL (SELECT d.objid FROM pg_catalog.pg_depend d" \
+    "  WHERE d.refclassid = CAST('pg_catalog.pg_class' AS regclass) AND d.refobjid = shown.id" \
+    "  AND d.classid = CAST('pg_catalog.pg_rewrite' AS regclass) OFFSET 0) d," \
+    " LATERAL (SELECT r.ev_class FROM pg_catalog.pg_rewrite r WHERE r.oid = d.objid OFFSET 0) w) SELECT id FROM shown))"
 
 /* The watch: sentence of the tables that are neither. Declarations of tables that are gone go with them, and a debt
    that is paid is no debt any more. */
 #define WATCH_TABLES \
     "WITH touched AS MATERIALIZED (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name," \
     " " WATCH_FAULT " AS fault," \
-    " " WATCH_DECLARED("{s}.dmlua_tables") " AS declared" \
+    " " WATCH_DECLARED("{s}.dmlua_tables", WATCH_HOLDS " AND NOT " WATCH_IS_OF_ANOTHER) " AS declared" \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" \
     " WHERE " WATCH_TOUCHED " AND " WATCH_IS_OURS ")," \
     " settled AS (DELETE FROM {s}.dmlua_tables d WHERE pg_catalog.to_regclass(d.name) IS NULL OR d.declared = 'debt'" \

@@ -6,11 +6,13 @@ describe("the watch over tables", function()
     guards.ensure_tenant_column("orders")
     guards.ensure_tenant_isolation("orders")]]
 
-  before_each(function()
+  local function empty()
     helper.execute(database, [[DROP OWNED BY owner; DROP SCHEMA IF EXISTS s, public CASCADE; CREATE SCHEMA public;
       GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE ]]
       .. database.name .. " TO owner; GRANT app TO owner")
-  end)
+  end
+
+  before_each(empty)
 
   local function project(upgrade, settings, later)
     local all = { environment = "production", isolation = "rls", app_role = "app" }
@@ -227,6 +229,37 @@ describe("the watch over tables", function()
     assert.falsy(helper.dmlua("tables list", { cwd = project "" }).out:find("owners", 1, true))
   end)
 
+  it("refuses a table to become a tenants' one while the application sees its rows through a view", function()
+    local views = {
+      ["CREATE VIEW below AS SELECT * FROM plans; CREATE VIEW shown AS SELECT id FROM below"] = database.postgres,
+      ["CREATE MATERIALIZED VIEW shown AS SELECT * FROM plans"] = database.owner,
+    }
+    for sql, url in pairs(views) do
+      local make = [[op.create_table("plans", sa.Column("id", sa.Integer), { tenant = "global" })
+        op.execute("]] .. sql .. [[; GRANT SELECT ON shown TO app") ]]
+      local result = upgrade(make, { url = url }, 'guards.enable_tenant_isolation_on("plans")')
+      assert.equal(3, result.code, result.err)
+      assert.matches("detail: public%.shown %(a [^()]+ rows of public%.plans%)\n", result.err)
+      empty()
+    end
+  end)
+
+  it("sees a GRANT of a view's columns", function()
+    local make = 'op.create_table("orders", sa.Column("id", sa.Integer)) ' .. isolation .. [[
+
+      op.execute("CREATE MATERIALIZED VIEW shown AS SELECT * FROM orders WITH NO DATA") ]]
+    refused(upgrade(make, nil, 'op.execute("GRANT SELECT (id) ON shown TO app")'), "public.shown")
+  end)
+
+  it("sees that the application's role passes policies, where a table is touched", function()
+    helper.execute(database, "CREATE ROLE passes")
+    local make = 'op.create_table("orders", sa.Column("id", sa.Integer)) ' .. isolation
+    local result = upgrade(make, { url = database.postgres, app_role = "passes" }, [[
+      op.execute("ALTER ROLE passes BYPASSRLS; ALTER TABLE orders ADD n int")]])
+    helper.execute(database, "DROP OWNED BY passes; DROP ROLE passes")
+    refused(result, "public.orders (row security does not hold for passes, the application's role)")
+  end)
+
   it("refuses a foreign table, and lets one pass that is declared, and an extension's tables", function()
     local foreign = [[op.execute("CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw")
       op.execute("CREATE FOREIGN TABLE there (id int) SERVER far")]]
@@ -315,23 +348,5 @@ describe("the watch over tables", function()
       string_agg(name, ', ' ORDER BY name) FROM dmlua_tables WHERE reason LIKE 'backup of %']]))
     helper.execute(database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION owner")
     refused(upgrade(make, settings, [[op.execute("CREATE TABLE kept AS SELECT * FROM ref_x")]]), "public.kept")
-  end)
-
-  it("keeps the declaration of a table that op.rename_table renames, a debt's too", function()
-    helper.execute(database.owner, 'CREATE TABLE "Legacy" (id int)')
-    local folder = project([[op.create_table("days", sa.Column("id", sa.Integer), { tenant = "global" })]], nil,
-      [[op.rename_table("days", "Days") op.rename_table("Legacy", "old")]])
-    assert.equal(0, helper.dmlua("tables adopt", { cwd = folder }).code)
-    local result = helper.dmlua("upgrade head", { cwd = folder })
-    assert.equal(0, result.code, result.err)
-    assert.equal('public."Days" global, public.old debt', helper.value(database,
-      "SELECT string_agg(name || ' ' || declared, ', ' ORDER BY name) FROM dmlua_tables"))
-  end)
-
-  it("forgets the declaration of a table that is gone", function()
-    local result = upgrade([[op.create_table("orders", sa.Column("id", sa.Integer), { tenant = "global" })]], nil,
-      [[op.drop_table("orders")]])
-    assert.equal(0, result.code, result.err)
-    assert.equal("0", helper.value(database, "SELECT count(*) FROM dmlua_tables"))
   end)
 end)

@@ -124,6 +124,8 @@ local copy = [[
       EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', backup);
     END IF;
     IF to_regclass({declared}) IS NOT NULL THEN
+      DELETE FROM {declarations} d USING pg_catalog.pg_namespace n
+      WHERE n.oid = source.relnamespace AND d.name = format('%I.%I', n.nspname, {name_of_backup}::text);
       INSERT INTO {declarations} (name, declared, reason)
       SELECT format('%I.%I', n.nspname, {name_of_backup}::text), d.declared, 'backup of ' || d.name
       FROM {declarations} d JOIN pg_catalog.pg_namespace n ON n.oid = source.relnamespace
