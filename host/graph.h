@@ -98,8 +98,8 @@ struct graph_revision {
     size_t down_count, depends_count, own_label_count;
     const char *const *labels; /* the names of the branches it lies on, sorted */
     size_t label_count;
-    const unsigned *children, *dependents; /* by down_revision; by down_revision or depends_on */
-    size_t child_count, dependent_count;
+    const unsigned *parents, *children, *dependents; /* by down_revision; by down_revision or depends_on */
+    size_t parent_count, child_count, dependent_count;
 };
 void graph_describe(const struct graph *graph, unsigned revision, struct graph_revision *description);
 

@@ -480,6 +480,37 @@ describe("History", function()
   end)
 end)
 
+describe("A long answer", function()
+  it("is asked for piece by piece: the history as numbers, a plan step by step", function()
+    local it, ids = forked(), {}
+    for _, number in ipairs(it:numbers("rev_a2:")) do ids[#ids + 1] = it:describe(number).revision end
+    assert.are.same(it:history("rev_a2:"), ids)
+    for _, command in ipairs { "upgrade", "downgrade", "stamp" } do
+      local rows, target = { command == "upgrade" and "rev_a1" or "rev_b2" }, command == "upgrade" and "heads" or "base"
+      local long, whole = it:long_plan(command, target, rows), it:plan(command, target, rows)
+      assert.are.equal(#whole.steps, #long)
+      for i, step in ipairs(whole.steps) do
+        assert.are.same({ step.revision, step.direction, step.from, step.to }, { long:step(i) })
+      end
+      assert.are.same(whole.heads, long:heads())
+      assert.is_false((pcall(long.step, long, #long + 1)))
+    end
+  end)
+
+  it("holds the graph that it borrows from", function()
+    local long = forked():long_plan("upgrade", "heads", {})
+    collectgarbage()
+    assert.are.equal("rev_a1", (long:step(1)))
+  end)
+
+  it("names the parents in the order of the file", function()
+    local it = tree { { "b1" }, { "a1" }, { "m1", { "b1", "a1" } } }
+    assert.are.same({ "b1", "a1" }, it:parents "m1")
+    assert.is_nil(it:parents "nobody")
+    assert.is_false((pcall(it.describe, it, 3)))
+  end)
+end)
+
 describe("A description", function()
   local function labels(it)
     local found = {}

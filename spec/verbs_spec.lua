@@ -102,6 +102,15 @@ describe("upgrade and downgrade", function()
     has(run("upgrade head --lock-wait soon", 2).err, "--lock-wait takes seconds, not 'soon'")
   end)
 
+  it("refuse a range before they connect, and so does plan", function()
+    local folder = helper.project { versions = { revision "a1" } }
+    for _, verb in ipairs { "upgrade", "downgrade", "plan upgrade", "plan downgrade" } do
+      local result = helper.dmlua("--url postgresql://nobody@127.0.0.1:1/none " .. verb .. " base:a1", { cwd = folder })
+      assert.are.equal(2, result.code)
+      assert.truthy(result.err:find("Range revision not allowed", 1, true), result.err)
+    end
+  end)
+
   it("keep the reason in the ledger", function()
     local run = project()
     run { "--reason", "ticket 42", "upgrade", "a1" }

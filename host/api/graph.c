@@ -83,8 +83,8 @@ static unsigned flag(lua_State *L, int index, const char *name, unsigned value)
     return set ? value : 0;
 }
 
-/* graph:plan("upgrade"|"downgrade"|"stamp", targets, rows, {sql=, purge=}) → {steps=, heads=} */
-static int graph_lua_plan(lua_State *L)
+/* graph, command, targets, rows, flags → `answer`; raises what is refused. Returns the command. */
+static unsigned make_plan(lua_State *L, struct answer *answer)
 {
     static const char *const commands[] = {"upgrade", "downgrade", "stamp", NULL};
     const struct graph *graph = graph_check(L, 1);
@@ -92,11 +92,33 @@ static int graph_lua_plan(lua_State *L)
     unsigned flags = flag(L, 5, "sql", GRAPH_OFFLINE) | flag(L, 5, "purge", GRAPH_PURGE);
     struct texts targets = texts_push(L, 3, "targets");
     struct texts rows = texts_push(L, 4, "rows");
-    struct answer *answer = answer_push(L);
     if (graph_plan(graph, command | flags, targets.at, targets.count, rows.at, rows.count, &answer->plan,
                    &answer->error) != 0)
-        return answer_raise(L, answer);
+        answer_raise(L, answer);
+    return command;
+}
+
+/* graph:plan("upgrade"|"downgrade"|"stamp", targets, rows, {sql=, purge=}) → {steps=, heads=} */
+static int graph_lua_plan(lua_State *L)
+{
+    struct answer *answer;
+    unsigned command;
+    lua_settop(L, 5);
+    answer = answer_push(L);
+    command = make_plan(L, answer);
     plan_push(L, &answer->plan, command == GRAPH_STAMP);
+    return 1;
+}
+
+/* The same → #plan, plan:step(i), plan:heads(); no step is a value of Lua before it is asked for */
+static int graph_lua_long_plan(lua_State *L)
+{
+    struct answer *answer;
+    int plan = 6;
+    lua_settop(L, plan - 1);
+    answer = long_plan_push(L, 1);
+    answer->stamp = make_plan(L, answer) == GRAPH_STAMP;
+    lua_pushvalue(L, plan);
     return 1;
 }
 
@@ -168,14 +190,51 @@ static int graph_lua_history(lua_State *L)
     return answer_push_list(L, graph, answer);
 }
 
-/* graph:describe(id) → what the lines of `history`, `heads`, `show` … are made of, or nil */
+/* graph:numbers(range, rows) → the same history, as numbers for graph:describe: no text before it is asked for */
+static int graph_lua_numbers(lua_State *L)
+{
+    const struct graph *graph = graph_check(L, 1);
+    const char *range = luaL_optstring(L, 2, NULL);
+    struct texts rows = texts_push(L, 3, "rows");
+    struct answer *answer = answer_push(L);
+    if (graph_history(graph, range, rows.at, rows.count, &answer->list, &answer->error) != 0)
+        return answer_raise(L, answer);
+    return answer_push_numbers(L, answer);
+}
+
+/* The revision of the identifier or the number at `index`. */
+static bool find_revision(lua_State *L, const struct graph *graph, int index, unsigned *revision)
+{
+    lua_Integer number;
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return graph_find(graph, luaL_checkstring(L, index), revision);
+    number = luaL_checkinteger(L, index);
+    luaL_argcheck(L, number >= 0 && (size_t)number < graph_count(graph), index, "no such revision");
+    *revision = (unsigned)number;
+    return true;
+}
+
+/* graph:describe(id or number) → what the lines of `history`, `heads`, `show` … are made of, or nil */
 static int graph_lua_describe(lua_State *L)
 {
     const struct graph *graph = graph_check(L, 1);
     unsigned revision;
-    if (!graph_find(graph, luaL_checkstring(L, 2), &revision))
+    if (!find_revision(L, graph, 2, &revision))
         return 0;
     revision_push(L, graph, revision);
+    return 1;
+}
+
+/* graph:parents(id or number) → the identifiers of those that it comes after, in its file's order, or nil */
+static int graph_lua_parents(lua_State *L)
+{
+    const struct graph *graph = graph_check(L, 1);
+    struct graph_revision it;
+    unsigned revision;
+    if (!find_revision(L, graph, 2, &revision))
+        return 0;
+    graph_describe(graph, revision, &it);
+    push_ids(L, graph, it.parents, it.parent_count);
     return 1;
 }
 
@@ -202,7 +261,8 @@ static const luaL_Reg graph_methods[] = {
     {"plan", graph_lua_plan},       {"heads", graph_lua_heads},       {"bases", graph_lua_bases},
     {"order", graph_lua_order},     {"resolve", graph_lua_resolve},   {"current", graph_lua_current},
     {"history", graph_lua_history}, {"describe", graph_lua_describe}, {"rows", graph_lua_rows},
-    {"message", graph_lua_message}, {NULL, NULL},
+    {"message", graph_lua_message}, {"numbers", graph_lua_numbers},   {"long_plan", graph_lua_long_plan},
+    {"parents", graph_lua_parents}, {NULL, NULL},
 };
 
 static const luaL_Reg graph_metamethods[] = {{"__gc", graph_close}, {"__len", graph_lua_count}, {NULL, NULL}};

@@ -6,6 +6,7 @@
 #include "host/api/put.h"
 
 #define ANSWER "dmlua.engine.graph.answer"
+#define LONG_PLAN "dmlua.engine.graph.plan"
 
 static int answer_close(lua_State *L)
 {
@@ -18,13 +19,65 @@ static int answer_close(lua_State *L)
 
 static const luaL_Reg answer_methods[] = {{"__gc", answer_close}, {NULL, NULL}};
 
+/* [-0, +1] */
+static struct answer *push_answer(lua_State *L, const char *type, const luaL_Reg *methods, int values)
+{
+    struct answer *answer = lua_newuserdatauv(L, sizeof *answer, values);
+    memset(answer, 0, sizeof *answer);
+    if (luaL_newmetatable(L, type)) {
+        luaL_setfuncs(L, methods, 0);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_setmetatable(L, -2);
+    return answer;
+}
+
 struct answer *answer_push(lua_State *L)
 {
-    struct answer *answer = lua_newuserdatauv(L, sizeof *answer, 0);
-    memset(answer, 0, sizeof *answer);
-    if (luaL_newmetatable(L, ANSWER))
-        luaL_setfuncs(L, answer_methods, 0);
-    lua_setmetatable(L, -2);
+    return push_answer(L, ANSWER, answer_methods, 0);
+}
+
+static int long_plan_count(lua_State *L)
+{
+    const struct answer *answer = luaL_checkudata(L, 1, LONG_PLAN);
+    lua_pushinteger(L, (lua_Integer)answer->plan.step_count);
+    return 1;
+}
+
+/* plan:step(i) → revision, direction, from, to */
+static int long_plan_step(lua_State *L)
+{
+    const struct answer *answer = luaL_checkudata(L, 1, LONG_PLAN);
+    lua_Integer i = luaL_checkinteger(L, 2);
+    const struct graph_step *step;
+    luaL_argcheck(L, i >= 1 && (size_t)i <= answer->plan.step_count, 2, "no such step");
+    step = &answer->plan.steps[i - 1];
+    lua_pushstring(L, step->revision);
+    lua_pushstring(L, step_direction(step, answer->stamp));
+    lua_pushstring(L, step->from);
+    lua_pushstring(L, step->to);
+    return 4;
+}
+
+/* plan:heads() → the rows afterwards */
+static int long_plan_heads(lua_State *L)
+{
+    const struct answer *answer = luaL_checkudata(L, 1, LONG_PLAN);
+    push_texts(L, answer->plan.heads, answer->plan.head_count);
+    return 1;
+}
+
+static const luaL_Reg long_plan_methods[] = {
+    {"__gc", answer_close},     {"__len", long_plan_count}, {"step", long_plan_step},
+    {"heads", long_plan_heads}, {NULL, NULL},
+};
+
+struct answer *long_plan_push(lua_State *L, int index)
+{
+    struct answer *answer = push_answer(L, LONG_PLAN, long_plan_methods, 1);
+    lua_pushvalue(L, index);
+    lua_setiuservalue(L, -2, 1);
     return answer;
 }
 
@@ -103,7 +156,7 @@ void revision_add(lua_State *L, struct graph *graph, struct answer *answer)
     lua_settop(L, table);
 }
 
-static void push_ids(lua_State *L, const struct graph *graph, const unsigned *revisions, size_t count)
+void push_ids(lua_State *L, const struct graph *graph, const unsigned *revisions, size_t count)
 {
     size_t i;
     lua_createtable(L, (int)count, 0);
@@ -117,6 +170,24 @@ int answer_push_list(lua_State *L, const struct graph *graph, const struct answe
 {
     push_ids(L, graph, answer->list.revisions, answer->list.count);
     return 1;
+}
+
+int answer_push_numbers(lua_State *L, const struct answer *answer)
+{
+    size_t i;
+    lua_createtable(L, (int)answer->list.count, 0);
+    for (i = 0; i < answer->list.count; i++) {
+        lua_pushinteger(L, (lua_Integer)answer->list.revisions[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+const char *step_direction(const struct graph_step *step, bool stamp)
+{
+    if (stamp || step->adopts)
+        return "stamp";
+    return step->up ? "upgrade" : "downgrade";
 }
 
 static void push_step(lua_State *L, const struct graph_step *step, const char *direction)
@@ -136,10 +207,7 @@ void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp)
     lua_createtable(L, 0, 2);
     lua_createtable(L, (int)plan->step_count, 0);
     for (i = 0; i < plan->step_count; i++) {
-        push_step(L, &plan->steps[i],
-                  stamp || plan->steps[i].adopts ? "stamp"
-                  : plan->steps[i].up            ? "upgrade"
-                                                 : "downgrade");
+        push_step(L, &plan->steps[i], step_direction(&plan->steps[i], stamp));
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "steps");

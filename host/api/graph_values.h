@@ -11,12 +11,17 @@
 struct answer {
     struct graph_error error;
     struct graph_plan plan;
+    bool stamp; /* the plan is one of a stamp */
     struct graph_list list;
 };
 struct answer *answer_push(lua_State *L); /* [-0, +1] */
 /* Raises the answer's error as an error table of dmlua.errors. */
 int answer_raise(lua_State *L, const struct answer *answer);
+void push_ids(lua_State *L, const struct graph *graph, const unsigned *revisions, size_t count); /* [-0, +1] */
 int answer_push_list(lua_State *L, const struct graph *graph, const struct answer *answer); /* [-0, +1] */
+int answer_push_numbers(lua_State *L, const struct answer *answer);                         /* [-0, +1] */
+/* [-0, +1] An answer whose plan Lua walks; keeps the graph at `index`, which the plan borrows from. */
+struct answer *long_plan_push(lua_State *L, int index);
 
 /* A list of texts as C has it. */
 struct texts {
@@ -32,5 +37,7 @@ void revision_add(lua_State *L, struct graph *graph, struct answer *answer);
 /* [-0, +1] */
 void revision_push(lua_State *L, const struct graph *graph, unsigned revision);
 void plan_push(lua_State *L, const struct graph_plan *plan, bool stamp);
+/* "stamp", "upgrade" or "downgrade". */
+const char *step_direction(const struct graph_step *step, bool stamp);
 
 #endif

@@ -149,6 +149,8 @@ void graph_describe(const struct graph *graph, unsigned revision, struct graph_r
         .own_label_count = node->label_count,
         .labels = labels != NULL ? labels->names : NULL,
         .label_count = labels != NULL ? labels->count : 0,
+        .parents = graph->down.items + graph->down.start[revision],
+        .parent_count = links_count(&graph->down, revision),
         .children = graph->children.items + graph->children.start[revision],
         .child_count = links_count(&graph->children, revision),
         .dependents = graph->needed_by.items + graph->needed_by.start[revision],

@@ -96,15 +96,16 @@ local function draw(lines, rows, own, it, options, pause)
 end
 
 --- Draws the picture; `write` gets the lines of one revision after the other. `list`: what graph:describe says of each,
---- newest first. `options`: width (nil: any), colour (true: with the terminal's colours), current (nil, or the set of
---- the database's revisions), block (nil, or from such a record to the text that is to stand in place of one line).
-function M.draw(list, options, write)
+--- newest first; one is asked for after the other, and not kept. `parents(it)`: those of its parents that are in the
+--- list, too. `options`: width (nil: any), colour (true: with the terminal's colours), current (nil, or the set of the
+--- database's revisions), block (nil, or from such a record to the text that is to stand in place of one line).
+function M.draw(list, parents, options, write)
   options = { width = options.width or math.huge, colour = options.colour, current = options.current or {},
     block = options.block }
-  local parents, state = drawn_parents(list), lanes.new()
+  local state = lanes.new()
   for _, it in ipairs(list) do
     local lines = {}
-    local rows, own = lanes.rows(state, it.revision, parents[it.revision])
+    local rows, own = lanes.rows(state, it.revision, parents(it))
     draw(lines, rows, own, it, options, lanes.pause(state))
     write(lines)
   end
@@ -112,8 +113,9 @@ end
 
 --- The lines of the whole picture.
 function M.lines(list, options)
-  local all = {}
-  M.draw(list, options, function(lines) table.move(lines, 1, #lines, #all + 1, all) end)
+  local all, parents = {}, drawn_parents(list)
+  local function add(lines) table.move(lines, 1, #lines, #all + 1, all) end
+  M.draw(list, function(it) return parents[it.revision] end, options, add)
   return all
 end
 

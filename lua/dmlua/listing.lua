@@ -30,18 +30,20 @@ function M.block(tree, it, current)
 end
 
 --- Writes revisions: lines of `line(it, current)`, blocks with -v, or a JSON document with the list under `name`.
---- `marked`: nil, or the set of revisions to mark as current.
+--- `ids`: identifiers, or the graph's numbers; `marked`: nil, or the set of identifiers to mark as current.
 function M.write(context, ids, line, name, marked)
   local tree, options = context.tree(), context.options
   local graph = tree:graph()
   if options.json then
     output.json_items(name, #ids, function(i)
-      return M.object(graph:describe(ids[i]), marked and (marked[ids[i]] or false))
+      local it = graph:describe(ids[i])
+      return M.object(it, marked and (marked[it.revision] or false))
     end)
     return 0
   end
   for _, id in ipairs(ids) do
-    local it, current = graph:describe(id), marked and marked[id]
+    local it = graph:describe(id)
+    local current = marked and marked[it.revision]
     output.line(options.verbose and M.block(tree, it, current) or line(it, current))
   end
   return 0

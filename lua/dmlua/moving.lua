@@ -6,6 +6,7 @@ local errors = require "dmlua.errors"
 local output = require "dmlua.output"
 local partial = require "dmlua.partial"
 local paying = require "dmlua.paying"
+local ranges = require "dmlua.ranges"
 local retyped = require "dmlua.retyped"
 
 local M = {}
@@ -118,6 +119,11 @@ local function write_plan(context, method, targets)
   return M.write_sql(context, require("dmlua.offline").text(config, context.tree(), method, targets, options.x))
 end
 
+-- Only where it looks like one: the files are read while the server gets ready.
+local function refuse_ranges(context, method, targets)
+  if table.concat(targets):find(":", 1, true) then ranges.refuse(context.tree():graph(), method, targets) end
+end
+
 --- Runs `method` of the session ("upgrade", "downgrade", "stamp") with the targets. Returns the exit code.
 function M.run(context, method, targets)
   check_skipped(context.options)
@@ -126,6 +132,7 @@ function M.run(context, method, targets)
   end
   if context.options.sql then return write_plan(context, method, targets) end
   if context.options.output then errors.usage "-o goes with --sql" end
+  refuse_ranges(context, method, targets)
   local session, tree = context.session(), context.tree() -- the server gets ready while the files are read
   local told
   local options = engine_options(context.options, tree, function(list)

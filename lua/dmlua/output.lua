@@ -5,7 +5,7 @@ local shown = require "dmlua.shown"
 
 local M = {}
 
-local object, encoded = {}, {}
+local object = {}
 
 --- An object of key, value, key, value, …; a nil value is null.
 function M.object(...)
@@ -20,6 +20,7 @@ end
 
 -- JSON is UTF-8 (RFC 8259): a byte that is none of it is written as the code point of its number.
 local function encode_string(text)
+  if not text:find '["\\%c\x80-\xff]' then return '"' .. text .. '"' end
   local parts, from = { '"' }, 1
   repeat
     local length, bad = utf8.len(text, from)
@@ -35,15 +36,27 @@ end
 
 local encode
 
+-- '"key":', with the comma before all but the first; there are few keys.
+local first_keys = setmetatable({}, { __index = function(known, key)
+  known[key] = encode_string(key) .. ":"
+  return known[key]
+end })
+local other_keys = setmetatable({}, { __index = function(known, key)
+  known[key] = "," .. encode_string(key) .. ":"
+  return known[key]
+end })
+
 local function encode_object(value)
   local parts = {}
   for i = 1, value.n, 2 do
-    parts[#parts + 1] = encode_string(value[i]) .. ":" .. encode(value[i + 1])
+    parts[i] = (i > 1 and other_keys or first_keys)[value[i]]
+    parts[i + 1] = encode(value[i + 1])
   end
-  return "{" .. table.concat(parts, ",") .. "}"
+  return "{" .. table.concat(parts) .. "}"
 end
 
 local function encode_list(value)
+  if #value == 0 then return "[]" end
   local parts = {}
   for i, item in ipairs(value) do parts[i] = encode(item) end
   return "[" .. table.concat(parts, ",") .. "]"
@@ -62,18 +75,12 @@ function encode(value)
   if value == nil then return "null" end
   if type(value) == "string" then return encode_string(value) end
   if type(value) ~= "table" then return tostring(value) end
-  if getmetatable(value) == encoded then return value[1] end
   if getmetatable(value) == object then return encode_object(value) end
   return (#value == 0 and next(value) ~= nil) and encode_map(value) or encode_list(value)
 end
 
 --- The JSON text of a value: nil, boolean, number, string, list, an object of M.object, or a table of named values.
 M.encode = encode
-
---- The same value as JSON already, which takes a tenth of the memory: for the items of long lists.
-function M.encoded(value)
-  return setmetatable({ encode(value) }, encoded)
-end
 
 --- Writes one line of text; a block of several lines is one too.
 function M.line(text)
@@ -103,11 +110,25 @@ function M.columns(rows)
   end
 end
 
---- Writes one JSON document {name: [item(1), …, item(count)]} as the items are made: none waits for the others.
-function M.json_items(name, count, item)
-  engine.write("{" .. encode_string(name) .. ":[")
-  for i = 1, count do engine.write((i > 1 and "," or "") .. encode(item(i))) end
-  engine.write "]}\n"
+-- The fields of an object, as they stand between others.
+local function fields(value, before, after)
+  local text = value and encode(value):sub(2, -2) or ""
+  return text ~= "" and before .. text .. after or ""
+end
+
+--- Writes one JSON document {…, name: [item(1), …, item(count)], …} as the items are made: none waits for the others.
+--- An item that is nil is left out. `first`, `last`: nil, or objects whose fields stand before and after the list.
+function M.json_items(name, count, item, first, last)
+  local comma = ""
+  engine.write("{" .. fields(first, "", ",") .. encode_string(name) .. ":[")
+  for i = 1, count do
+    local value = item(i)
+    if value then
+      engine.write(comma .. encode(value))
+      comma = ","
+    end
+  end
+  engine.write("]" .. fields(last, ",", "") .. "}\n")
 end
 
 --- Writes one JSON document, or one of the objects of a stream, on a line of its own.

@@ -62,16 +62,34 @@ local function resolver(graph)
   end
 end
 
-local function draw(context, picture, ids, current)
+-- What graph:describe says of each, made when it is asked for: a long history is not held as a whole.
+local function described(graph, numbers)
+  return setmetatable({}, { __index = function(_, i) return numbers[i] and graph:describe(numbers[i]) end })
+end
+
+-- The parents of a revision that are drawn, too: all of them, unless only a part of the history is.
+local function drawn_parents(graph, list, whole)
+  if whole then return function(it) return graph:parents(it.revision) end end
+  local drawn = {}
+  for _, it in ipairs(list) do drawn[it.revision] = true end
+  return function(it)
+    local found = {}
+    for _, id in ipairs(graph:parents(it.revision)) do found[#found + 1] = drawn[id] and id end
+    return found
+  end
+end
+
+local function draw(context, picture, numbers, current)
   local tree, options = context.tree(), context.options
-  local graph, list = tree:graph(), {}
-  for i, id in ipairs(ids) do list[i] = graph:describe(id) end
+  local graph = tree:graph()
+  local list = described(graph, numbers)
   if picture ~= "graph" then
+    list = table.move(list, 1, #numbers, 1, {})
     output.lines(diagram[picture](list, { current = current, dependencies = resolver(graph) }))
     return 0
   end
   local function block(it) return listing.block(tree, it, current and current[it.revision]) end
-  drawing.draw(list, {
+  drawing.draw(list, drawn_parents(graph, list, #numbers == #graph), {
     current = current, width = terminal.width(), colour = terminal.colours(options),
     block = options.verbose and block or nil,
   }, output.painted)
@@ -85,7 +103,7 @@ local function run(context)
     errors.usage "History range requires [start]:[end], [start]:, or :[end]"
   end
   local rows = needs_rows(options) and context.session():current().rows or nil
-  local ids = context.tree():graph():history(range, rows)
+  local ids = context.tree():graph():numbers(range, rows)
   if options.reverse then ids = reversed(ids) end
   if options.limit then ids = table.move(ids, 1, options.limit, 1, {}) end
   local current = options.indicate_current and listing.set(rows) or nil

@@ -3,6 +3,7 @@
 local debts = require "dmlua.debts"
 local engine = require "dmlua.engine"
 local output = require "dmlua.output"
+local ranges = require "dmlua.ranges"
 
 local function arguments(parser)
   parser:argument "command":choices { "upgrade", "downgrade", "stamp" }:description "the verb to plan"
@@ -32,44 +33,45 @@ local function start(context, graph)
   return state.rows, state.debts
 end
 
-local function step_object(graph, step)
-  local it = graph:describe(step.revision)
-  return output.object("revision", step.revision, "direction", step.direction,
+local function step_object(graph, revision, direction)
+  local it = graph:describe(revision)
+  return output.object("revision", revision, "direction", direction,
     "down_revision", it and it.down_revision, "message", it and it.message, "path", it and it.path)
 end
 
-local function step_line(graph, step)
-  local message = graph:message(step.revision)
+local function step_line(graph, revision, direction, from, to)
+  local message = graph:message(revision)
   message = message and message ~= "" and ", " .. message or ""
-  local function name(text) return text == "" and "<base>" or text end
-  return ("%s %s -> %s%s"):format(step.direction, name(step.from), name(step.to), message)
+  if from == "" then from = "<base>" end
+  if to == "" then to = "<base>" end
+  return direction .. " " .. from .. " -> " .. to .. message
 end
 
 local function write_json(options, graph, plan)
-  local steps = {}
-  for _, step in ipairs(plan.steps) do
+  output.json_items("steps", #plan, function(i)
+    local revision, direction = plan:step(i)
     -- A stamp runs no revision: what it does is told by the heads.
-    if step.direction ~= "stamp" then steps[#steps + 1] = output.encoded(step_object(graph, step)) end
-  end
-  output.json(output.object("command", options.command, "target", table.concat(options.targets, " "),
-    "steps", steps, "heads", plan.heads))
+    return direction ~= "stamp" and step_object(graph, revision, direction) or nil
+  end, output.object("command", options.command, "target", table.concat(options.targets, " ")),
+    output.object("heads", plan:heads()))
 end
 
 local function write_text(graph, plan)
-  for _, step in ipairs(plan.steps) do output.line(step_line(graph, step)) end
-  local heads = #plan.heads > 0 and table.concat(plan.heads, ", ") or "<base>"
-  local count = #plan.steps
+  local heads, count = plan:heads(), #plan
+  for i = 1, count do output.line(step_line(graph, plan:step(i))) end
   output.line(("%s; heads afterwards: %s"):format(
-    count == 0 and "nothing to do" or count == 1 and "1 step" or count .. " steps", heads))
+    count == 0 and "nothing to do" or count == 1 and "1 step" or count .. " steps",
+    #heads > 0 and table.concat(heads, ", ") or "<base>"))
 end
 
 -- A plan may name what its verb will not run: a file in Python, one without such a function.
 local function warn_refused(tree, plan)
-  for _, step in ipairs(plan.steps) do
-    if step.direction ~= "stamp" then
-      local ok, failure = pcall(tree.check, tree, step.revision, step.direction)
+  for i = 1, #plan do
+    local revision, direction = plan:step(i)
+    if direction ~= "stamp" then
+      local ok, failure = pcall(tree.check, tree, revision, direction)
       if not ok then
-        return engine.log("warn", "dmlua", ("%s will refuse this plan: %s (%s)"):format(step.direction,
+        return engine.log("warn", "dmlua", ("%s will refuse this plan: %s (%s)"):format(direction,
           failure.message, failure.hint))
       end
     end
@@ -78,11 +80,13 @@ end
 
 -- Nor does it take back what a tenant owes.
 local function warn_owed(plan, owed)
-  for _, step in ipairs(plan.steps) do
+  if #owed == 0 then return end
+  for i = 1, #plan do
+    local revision, direction = plan:step(i)
     for _, debt in ipairs(owed) do
-      if step.revision == debt.revision and step.direction ~= debt.direction and step.direction ~= "stamp" then
+      if revision == debt.revision and direction ~= debt.direction and direction ~= "stamp" then
         return engine.log("warn", "dmlua", ("%s will refuse this plan: the %s of %s is owed (pay it, or --abandon)")
-          :format(step.direction, debt.direction, debt.revision))
+          :format(direction, debt.direction, debt.revision))
       end
     end
   end
@@ -91,8 +95,9 @@ end
 local function run(context)
   local options, tree = context.options, context.tree()
   local graph = tree:graph()
+  if not options.sql then ranges.refuse(graph, options.command, options.targets) end
   local rows, owed = start(context, graph)
-  local plan = graph:plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
+  local plan = graph:long_plan(options.command, options.targets, rows, { sql = options.sql, purge = options.purge })
   if options.json then
     write_json(options, graph, plan)
   else
