@@ -111,6 +111,29 @@ describe("op.get_bind():execute", function()
     assert.is_nil(run(three .. [[rows:all() return rows:fetchone() ]]))
   end)
 
+  it("gives every scalar, also those behind a NULL", function()
+    local rows = "local rows = op.get_bind():execute('SELECT * FROM (VALUES (NULL), (2), (NULL)) v (n)') "
+    assert.same({ true, 2, true, 3 }, { run(rows .. "local all = rows:scalars():all() "
+      .. "return all[1] == null, all[2], all[3] == null, #all") })
+    assert.equal(3, run(rows .. "local count = 0 for _ in rows:scalars() do count = count + 1 end return count"))
+    assert.is_true(run(rows .. "for n in rows:scalars() do return n == null end"))
+    assert.is_nil(run(rows .. "return rows:scalars():first()"))
+    assert.is_nil(run "return op.get_bind():execute('SELECT NULL'):scalars():one()")
+  end)
+
+  it("refuses to read rows of what has none, but not of a query that found none", function()
+    for _, read in ipairs { ":scalar()", ":fetchall()", ":first()", ":one_or_none()", ":scalars()", "()" } do
+      local message = step.error_of(step.runner(connection), "local answer = op.get_bind():execute("
+        .. "'CREATE TEMP TABLE IF NOT EXISTS rowless (a int); DELETE FROM rowless') answer" .. read)
+      assert.equal("this statement answers without rows: it is no query and has no RETURNING; rowcount is 0",
+        message and message.message)
+    end
+    assert.same({}, run "return op.get_bind():execute('DELETE FROM rowless RETURNING a'):fetchall()")
+    assert.same({ 0, false }, { run [[
+      local answer = op.get_bind():execute("DELETE FROM rowless")
+      return answer.rowcount, answer.returns_rows]] })
+  end)
+
   it("gives scalars", function()
     assert.equal(1, run [[return bind:execute("SELECT 1 UNION ALL SELECT 2"):scalar()]])
     assert.equal(2, run [[return bind:scalar("SELECT 2")]])

@@ -2,6 +2,7 @@
 -- `for row in result do` goes through them.
 
 local errors = require "dmlua.errors"
+local null = require "dmlua.null"
 local strict = require "dmlua.strict"
 
 local M = {}
@@ -66,18 +67,45 @@ local function iterate(rows)
   return { __call = function() return rows.next() end, __len = function() return rows.count() end }
 end
 
+-- In a list, and between the turns of a loop, nil would be the end: NULL is null there.
 local function first_column(row)
+  if row[1] == nil then return null end
   return row[1]
 end
 
---- The result object over {columns, rows, rowcount, tag}.
+-- One value alone is nil for NULL, as a row's field is.
+local function scalar_methods(scalars)
+  local methods = common(scalars)
+  for _, name in ipairs { "first", "one", "one_or_none" } do
+    local read = methods[name]
+    methods[name] = function()
+      local value = read()
+      if value == null then return nil end
+      return value
+    end
+  end
+  return methods
+end
+
+-- SQLAlchemy's ResourceClosedError. Nil would read as "no row was there" where RETURNING was forgotten.
+local function without_rows(rowcount)
+  local function refuse()
+    fail("this statement answers without rows: it is no query and has no RETURNING; rowcount is %s", tostring(rowcount))
+  end
+  local methods = { close = function() end }
+  for _, name in ipairs { "fetchall", "all", "fetchone", "first", "one", "one_or_none", "scalar", "scalar_one",
+    "scalar_one_or_none", "scalars", "mappings", "keys" } do
+    methods[name] = refuse
+  end
+  return strict.object("result", { rowcount = rowcount, returns_rows = false }, methods,
+    { __call = refuse, __len = refuse })
+end
+
+--- The result object over {columns, rows, rowcount}.
 function M.new(answer)
+  if #answer.columns == 0 and #answer.rows == 0 then return without_rows(answer.rowcount) end
   local rows = cursor(answer, function(row) return row end)
   local methods = common(rows)
-  local function scalar_rows()
-    local scalars = cursor({ rows = rows.rest() }, first_column)
-    return scalars
-  end
   function methods.scalar()
     local row = methods.first()
     return row and row[1]
@@ -93,15 +121,14 @@ function M.new(answer)
   end
   --- The first column of the remaining rows.
   function methods.scalars()
-    local scalars = scalar_rows()
-    return strict.object("scalars", {}, common(scalars), iterate(scalars))
+    local scalars = cursor({ rows = rows.rest() }, first_column)
+    return strict.object("scalars", {}, scalar_methods(scalars), iterate(scalars))
   end
   --- Rows answer by name already: the result itself.
   function methods.mappings(self) return self end
   function methods.keys() return table.move(answer.columns, 1, #answer.columns, 1, {}) end
   function methods.close() rows.rest() end
-  local returns_rows = #answer.columns > 0
-  return strict.object("result", { rowcount = answer.rowcount, returns_rows = returns_rows }, methods, iterate(rows))
+  return strict.object("result", { rowcount = answer.rowcount, returns_rows = true }, methods, iterate(rows))
 end
 
 return M
