@@ -198,6 +198,12 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
          " AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'"
          " AND c.relnamespace <> CAST('pg_catalog' AS regnamespace) AND c.oid NOT IN (SELECT id FROM allowed))"},
+    /* One that is older than the transaction has its rows already. */
+    [LEDGER_HELD] =
+        {{LEDGER_HELD, ERROR_REFUSED, "TenantIsolationError: the callback of tenants.each leaves a cursor WITH HOLD open",
+          "CLOSE it, or declare it without HOLD", NULL},
+         "SELECT " RAISE("(SELECT pg_catalog.min(name) || ' would be carried out at COMMIT, as the migrator'"
+         " FROM pg_catalog.pg_cursors WHERE is_holdable AND creation_time >= pg_catalog.now())")},
     [LEDGER_CURSORS] = {{.slot = LEDGER_CURSORS}, "CLOSE ALL"},
     [LEDGER_FIX_TENANT] =
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},

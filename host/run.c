@@ -52,6 +52,8 @@ void run_close(struct run *run)
     tally_drop(&run->counts);
     free(run->client);
     free(run->tenant_role);
+    free(run->deferrable);
+    free(run->deferred);
     memset(run, 0, sizeof *run);
 }
 

@@ -43,6 +43,8 @@ struct run {
     struct step *sent, *sent_last; /* steps that are sent and not settled, in order */
     size_t sent_count;
     char *tenant_role;  /* settled by the first loop; "none" for none */
+    char *deferrable;   /* constraint triggers that a SET CONSTRAINTS may name; null: none. Read with the role */
+    char *deferred;     /* those of them that wait for the COMMIT unless it is said otherwise */
     bool role_stale;    /* something was sent since that may have changed what the role passes */
     bool skipped;       /* a loop has left out the tenants that the options skip */
     size_t paid;        /* debts */

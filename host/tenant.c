@@ -192,12 +192,21 @@ int tenant_check_list(struct step *step, struct error *error)
     return 0;
 }
 
+/* Constraint triggers by name. A name that a constraint shares which cannot wait is refused by SET CONSTRAINTS … DEFERRED. */
+#define CONSTRAINT_TRIGGERS(condition)                                                                                     \
+    "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"                        \
+    " FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace"                             \
+    " WHERE c.contype = 't' AND " condition ")"
+
 /* What the policies do not hold: superusers, BYPASSRLS, and an owner whose tables are not FORCE'd. */
 static const char passes_policies[] =
     "SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (SELECT FROM pg_catalog.pg_class c"
     " WHERE c.relrowsecurity AND NOT c.relforcerowsecurity"
     " AND pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')),"
-    " pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')"
+    " pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'),"
+    " " CONSTRAINT_TRIGGERS("c.condeferrable") ","
+    " " CONSTRAINT_TRIGGERS("c.condeferred AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conname = c.conname"
+                            " AND o.connamespace = c.connamespace AND NOT o.condeferrable)")
     " FROM pg_catalog.pg_roles r WHERE r.rolname = coalesce(CAST($1 AS name), current_user)";
 
 static int refuse_role(const struct run *run, const char *role, const char *what, const char *hint, struct error *error)
@@ -238,6 +247,23 @@ static int judge_role(struct run *run, const char *role, const PGresult *result,
     return 0;
 }
 
+/* Null: none. Owned. */
+static char *copy_value(const PGresult *result, int column)
+{
+    char *copy = NULL;
+    if (PQntuples(result) > 0 && !PQgetisnull(result, 0, column))
+        error_text(&copy, "%s", PQgetvalue(result, 0, column));
+    return copy;
+}
+
+static void keep_constraints(struct run *run, const PGresult *result)
+{
+    free(run->deferrable);
+    free(run->deferred);
+    run->deferrable = copy_value(result, 2);
+    run->deferred = copy_value(result, 3);
+}
+
 int tenant_settle_role(struct step *step, struct error *error)
 {
     struct run *run = step->run;
@@ -253,11 +279,38 @@ int tenant_settle_role(struct step *step, struct error *error)
     if (result == NULL)
         return -1;
     rc = judge_role(run, role, result, error);
+    keep_constraints(run, result);
     PQclear(result);
     if (rc == 0)
         error_text(&run->tenant_role, "%s", role != NULL ? role : "none");
     run->role_stale = rc != 0;
     return rc;
+}
+
+static void send_constraints(struct step *step, const char *names, const char *when)
+{
+    struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = step->tenant};
+    struct db_statement statement = {.origin = origin};
+    char *sql = NULL;
+    if (names == NULL || step->kept != NULL)
+        return;
+    error_text(&sql, "SET CONSTRAINTS %s %s", names, when);
+    statement.sql = sql;
+    db_send(step->run->ledger->db, &statement);
+    free(sql);
+}
+
+/* What triggers have put off comes before role and context change: at the step's COMMIT it would run as the migrator. (What
+   foreign keys put off runs as their tables' owner, whenever that is.) */
+static void send_put_off(struct step *step)
+{
+    send_constraints(step, step->run->deferrable, "IMMEDIATE");
+}
+
+/* The transaction goes on with them as they were made. */
+static void send_defer(struct step *step)
+{
+    send_constraints(step, step->run->deferred, "DEFERRED");
 }
 
 int tenant_enter(struct step *step, const char *id, struct error *error)
@@ -267,6 +320,8 @@ int tenant_enter(struct step *step, const char *id, struct error *error)
     struct origin origin = {.revision = step->plan->revision, .tenant = id};
     error_text(&step->tenant, "%s", id);
     step->sent_before = step->recorder.count;
+    send_put_off(step);
+    send_defer(step);
     if (step->kept == NULL)
         ledger_send(run->ledger, LEDGER_TENANT_ENTER, 3, values, &origin);
     return db_failed(run->ledger->db) ? db_await(run->ledger->db, error) : 0;
@@ -289,8 +344,12 @@ void tenant_leave(struct step *step)
     const char *user = none ? run->ledger->user : run->tenant_role;
     const char *values[4] = {config_get(run->config, "tenant_setting"), step->tenant, user, run->ledger->role};
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = step->tenant};
-    if (step->kept == NULL)
+    send_put_off(step);
+    if (step->kept == NULL) {
+        ledger_send(run->ledger, LEDGER_HELD, 0, NULL, &origin);
         ledger_send(run->ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
+    }
+    send_defer(step);
     count_visit(step);
     free(step->tenant);
     step->tenant = NULL;

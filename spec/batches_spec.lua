@@ -178,4 +178,13 @@ describe("tenants.each with batch = N", function()
     assert.are.equal("1:32", visits(database))
     assert.are.equal("acme=10 acme=10 acme=10 acme=10 globex=10 globex=10 initech=10", batches(database))
   end)
+
+  it("refuses the cursor that it was given, with which it would never end", function()
+    local folder, database = project [[tenants.each(function(_, batch)
+      op.execute("UPDATE orders SET n = n + 1 WHERE id <= :to", { to = batch.size })
+      return 10
+    end, { mode = "resumable", batch = 10, max_failures = 1 })]]
+    assert.truthy(upgrade(folder, 6).err:find("has returned the cursor that it was given", 1, true))
+    assert.are.equal("0:22 1:10", visits(database))
+  end)
 end)

@@ -182,9 +182,11 @@ describe("a resumable loop whose tenants are on their way together", function()
       table.concat(lines, ", "))
   end)
 
-  it("refuses workers in an atomic loop at the author's line, and numbers that are none", function()
+  it("refuses in an atomic loop, at the author's line, what only a resumable one has, and wrong numbers", function()
     for options, message in pairs {
       ["workers = 2"] = 'workers needs mode = "resumable": one transaction for all tenants has one connection',
+      ["retries = 3"] = 'retries needs mode = "resumable": what has failed takes all tenants with it',
+      ["mode = 'atomic', max_failures = 2"] = 'max_failures needs mode = "resumable": the first failure takes all',
       ["workers = 0, mode = 'resumable'"] = "1 to 64",
       ["retries = -1, mode = 'resumable'"] = "0 or more",
     } do

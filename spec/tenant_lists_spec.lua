@@ -121,6 +121,13 @@ describe("tenants.each with `from`", function()
     failed(run [[tenants.ids { from = { "nobody" } }]], 1, "tenants.ids: the tenant list does not know 'nobody'")
   end)
 
+  it("is refused where it is no list, rather than taken for all tenants", function()
+    for _, from in ipairs { "1", "false", "true", "null" } do
+      failed(run(("tenants.each(print, { from = %s })"):format(from)), 1,
+        "from must be a query whose first column is the id, or a list of ids")
+    end
+  end)
+
   it("is the list where no tenants_query is set, and its tenants have an id and nothing else", function()
     local none = { tenants_query = "" }
     assert.are.equal("b a", logged((run('tenants.each(function(t) log.info(t.id) end, { from = { "b", "a" } })',

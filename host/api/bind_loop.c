@@ -207,6 +207,8 @@ static enum flight_step take_cursor(lua_State *thread, struct visit *visit, int 
     else if (type != LUA_TNIL)
         error_set(error, ERROR_MIGRATION, "a batch's function returns where the next one begins, a text, or nil; not a %s",
                   lua_typename(thread, type));
+    if (visit->after != NULL && visit->cursor != NULL && strcmp(visit->after, visit->cursor) == 0)
+        error_set(error, ERROR_MIGRATION, "a batch's function has returned the cursor that it was given: it would never end");
     return error->kind == ERROR_NONE ? FLIGHT_ENDED : FLIGHT_FAILED;
 }
 

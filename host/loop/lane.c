@@ -104,6 +104,7 @@ void lane_close(struct lane *lane, const struct tenant_loop *loop)
 /* Outside of any transaction: what is undone in one that fails would be there again. */
 static void put_back(struct lane *lane, const struct tenant_loop *loop)
 {
+    ledger_send_text(lane->ledger, "CLOSE ALL", 0, NULL, NULL); /* those WITH HOLD have a tenant's rows */
     ledger_send(lane->ledger, LEDGER_RESET_USER, 0, NULL, NULL);
     ledger_send(lane->ledger, LEDGER_RESET_ROLE, 0, NULL, NULL);
     ledger_send(lane->ledger, LEDGER_RESET, 0, NULL, NULL);
@@ -120,7 +121,8 @@ static bool is_to_plan_again(const struct lane *lane)
 
 void lane_ready(struct lane *lane, const struct tenant_loop *loop)
 {
-    static const enum ledger_statement used[] = {LEDGER_BEGIN, LEDGER_LOOP_FIRST, LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE, LEDGER_LOOP_CURSOR};
+    static const enum ledger_statement used[] = {LEDGER_BEGIN, LEDGER_LOOP_FIRST, LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE,
+                                                 LEDGER_LOOP_CURSOR, LEDGER_TENANT_ENTER};
     bool sent = lane->stale;
     size_t i;
     if (lane->stale)

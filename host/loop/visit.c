@@ -149,9 +149,7 @@ void visit_commit(struct tenant_loop *loop, struct visit *visit)
     bool pays = payment_runs(run);
     if (loop->batch == 0 && !visit->can_be_ddl && !pays) {
         ledger_send(ledger, LEDGER_LOOP_LEAVE, 3, values, &origin);
-    } else { /* the transaction goes on for a moment, as the migrator's; a cursor WITH HOLD would run at COMMIT */
-        if (visit->sets)
-            ledger_send(ledger, LEDGER_CURSORS, 0, NULL, &origin);
+    } else { /* the transaction goes on for a moment, as the migrator's */
         ledger_send(ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);
         if (visit->can_be_ddl)
             watch_send_on(loop->step, ledger, &visit->watched);
@@ -159,6 +157,9 @@ void visit_commit(struct tenant_loop *loop, struct visit *visit)
             put_cursor(loop, visit);
         if (pays && visit->after == NULL)
             payment_send(loop, visit->id); /* on the first connection: a run that pays has no other */
+        /* What waits for the COMMIT, triggers and cursors WITH HOLD, is the tenant's again. */
+        values[2] = run->tenant_role;
+        ledger_send(ledger, LEDGER_TENANT_ENTER, 3, values, &origin);
     }
     end(visit, LEDGER_COMMIT);
 }

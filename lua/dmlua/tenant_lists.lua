@@ -41,8 +41,8 @@ arguments.kind("tenants", function(value)
   local expected = "a query whose first column is the id, or a list of ids"
   if type(value) == "string" then return { query = value } end
   if record.kind(value) == "text" and not value.bound then return { query = value.text } end
-  local ids = record.plain(value) and read_ids(value)
-  return ids and { ids = ids }, expected
+  local ids = record.plain(value) and read_ids(value) or nil
+  return ids and { ids = ids }, expected -- false would be a `from` that was not given: all tenants
 end)
 
 --- An id as an error shows it.

@@ -39,6 +39,8 @@ local each = {
 local only_resumable = {
   workers = "one transaction for all tenants has one connection",
   batch = "a batch is a transaction of its own",
+  retries = "what has failed takes all tenants with it",
+  max_failures = "the first failure takes all tenants back",
 }
 
 local function check_mode(given)
