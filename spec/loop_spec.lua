@@ -43,6 +43,15 @@ describe("a resumable loop whose tenants are on their way together", function()
     assert.are.equal("0:20 1:20", visits(db))
   end)
 
+  it("begins no tenant any more, where the call gives none, once as many have failed as the default allows", function()
+    local _, folder = tenant_loop.project { tenants = 900, upgrade = tenant_loop.loop(update .. [[
+      if tenant.id > "t300" then op.execute("SELECT 1 / 0") end]]) }
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(6, result.code)
+    local failed = tonumber(result.err:match "(%d+) tenants failed in part")
+    assert(failed >= 10 and failed < 300, failed) -- 256 may have been on their way when the first one failed
+  end)
+
   it("gives each callback its own answers, on several connections", function()
     local db, folder = tenant_loop.project { tenants = 60, upgrade = tenant_loop.loop([[
       local bind = op.get_bind()

@@ -111,20 +111,20 @@ static void tell_loop(lua_State *L, struct tenant_loop *loop, int options)
 {
     int rows = lua_gettop(L);
     lua_Integer row, count = luaL_len(L, rows);
-    struct roll roll = roll_new((size_t)count);
     const char *from = NULL;
     bool fixed = false;
+    roll_free(&loop->roll);
+    loop->roll = roll_new((size_t)count); /* the loop's box frees it, should Lua raise */
     for (row = 1; row <= count; row++) {
-        roll_add(&roll, push_id(L, rows, row));
+        roll_add(&loop->roll, push_id(L, rows, row));
         lua_pop(L, 1);
     }
-    roll_sort(&roll);
     if (lua_istable(L, options)) {
         fixed = lua_getfield(L, options, "ids") != LUA_TNIL;
         lua_getfield(L, options, "from");
         from = lua_tostring(L, -1);
     }
-    loop_see(loop, &roll, from, fixed);
+    loop_see(loop, from, fixed);
     lua_settop(L, rows);
 }
 

@@ -195,12 +195,14 @@ static size_t count_all(const struct flight *flight)
 }
 
 /* No more are on their way than may still fail: where the author has said how many, from the beginning; else once one
-   has. */
+   has, by when more than that may be. */
 static bool may_fail(const struct flight *flight)
 {
     const struct tenant_loop *loop = flight->loop;
-    return loop->exact || loop->failures > 0 ? count_all(flight) < (size_t)(loop->max_failures - loop->failures)
-                                             : loop->max_failures > 0;
+    if (loop->failures >= loop->max_failures)
+        return false;
+    return (!loop->exact && loop->failures == 0) ||
+           count_all(flight) < (size_t)(loop->max_failures - loop->failures);
 }
 
 /* The connection with the fewest on it that may take another one; or null. */
@@ -257,6 +259,10 @@ static bool begin_one(struct flight *flight)
     struct visit *visit = lane != NULL ? next_visit(flight) : NULL;
     if (visit == NULL)
         return false;
+    if (visit->unsure && lane->count > 0) { /* a wait behind others might be for a callback that would not be called on */
+        put_again(flight, visit, 0);
+        return false;
+    }
     if (visit->unsure && look(flight, lane, visit) != 0)
         return true;
     lane_ready(lane, flight->loop);

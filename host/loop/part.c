@@ -251,11 +251,9 @@ PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty
     return result;
 }
 
-void loop_see(struct tenant_loop *loop, struct roll *roll, const char *from, bool fixed)
+void loop_see(struct tenant_loop *loop, const char *from, bool fixed)
 {
-    roll_free(&loop->roll);
-    loop->roll = *roll;
-    memset(roll, 0, sizeof *roll);
+    roll_sort(&loop->roll);
     loop->listed = (int)loop->roll.count;
     loop->fixed = fixed;
     error_put(&loop->from, from);

@@ -36,9 +36,9 @@ PGresult *loop_done(struct tenant_loop *loop, struct error *error);
 PGresult *loop_cursors(struct tenant_loop *loop, struct error *error);
 /* The list of tenants as it now is; settles the role, too. Owned: PQclear. */
 PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty, struct error *error);
-/* Takes over the ids of the list that has been read: of the query `from` (null: the configuration's), or fixed by the
-   script. */
-void loop_see(struct tenant_loop *loop, struct roll *roll, const char *from, bool fixed);
+/* The list that has been read stands in loop->roll, unsorted: of the query `from` (null: the configuration's), or fixed by
+   the script. */
+void loop_see(struct tenant_loop *loop, const char *from, bool fixed);
 /* Does it leave tenants of the list out? Then: is this one to be visited, if it is not done? */
 bool loop_chooses(const struct tenant_loop *loop);
 bool loop_wants(const struct tenant_loop *loop, const char *id);

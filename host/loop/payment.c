@@ -43,7 +43,7 @@ size_t payment_count(const struct step *step, int part)
 bool payment_wants(const struct step *step, int part, const char *id)
 {
     int row;
-    for (row = 0; row < PQntuples(step->run->at.debts); row++) {
+    for (row = 0; is_asked(step->run, id) && row < PQntuples(step->run->at.debts); row++) {
         const char *owing = asked_debt(step, part, row);
         if (owing != NULL && strcmp(owing, id) == 0)
             return true;

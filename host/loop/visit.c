@@ -237,13 +237,16 @@ int visit_pause(int attempt)
     int pause = BACKOFF_MS << (attempt < 7 ? attempt : 7);
     if (pause > BACKOFF_MAX_MS)
         pause = BACKOFF_MAX_MS;
-    return pause + (int)(random() % (pause / 2)); /* two that have run into each other do not meet again */
+    /* Two that have run into each other, in this process or in another one, do not meet again. */
+    return pause + (int)((long long)(clock_now() * 1e9) % (pause / 2));
 }
+
 static void back_off(int attempt)
 {
     struct pollfd fd = {.fd = signal_fd(), .events = POLLIN};
     poll(&fd, 1, visit_pause(attempt));
 }
+
 int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct error *error)
 {
     struct error earlier = {0};
