@@ -224,6 +224,26 @@ describe("a backup of a table", function()
     assert.equal(1, #as_tenant("a", "SELECT FROM orders"))
   end)
 
+  it("brings back what referred to a row that is gone, and a value that another row has now", function()
+    owner:exec "ALTER TABLE customers ADD boss int REFERENCES customers ON DELETE SET NULL"
+    superuser "UPDATE customers SET boss = 971 WHERE id = 973"
+    run [[op.backup_table("customers")]]
+    superuser "DELETE FROM customers WHERE id = 971; UPDATE customers SET email = 'mail 1' WHERE id = 972"
+    run [[op.restore_table("customers")]]
+    assert.same({ { id = "971", email = "mail 1" }, { id = "972", email = "mail 2" },
+      { id = "973", email = "mail 3", boss = "971" } },
+      superuser "SELECT id, email, boss FROM customers WHERE tenant_id = 'a' ORDER BY id")
+  end)
+
+  it("takes tables whose key is deferrable, and rows without a tenant", function()
+    owner:exec [[CREATE TABLE later (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, tenant_id text, n int)]]
+    superuser "INSERT INTO later VALUES (1, 'a', 1), (2, 'b', 2), (3, NULL, 3)"
+    run [[op.backup_table("later")]]
+    superuser "UPDATE later SET n = 0; DELETE FROM later WHERE id <> 1"
+    run [[op.restore_table("later")]]
+    assert.same({ { n = "1" }, { n = "2" }, { n = "3" } }, superuser "SELECT n FROM later ORDER BY id")
+  end)
+
   it("is dropped when its table is gone, by who owns it", function()
     run [[op.backup_table("customers")
       op.drop_table("customers")]]

@@ -147,11 +147,11 @@ local restore = [[
   DECLARE
     backup regclass := {backup}::regclass;
     columns text;
-    keys text;
     assignments text;
     differ text;
     joined text;
     difference text;
+    written text;
     repeated bigint;
     part record;
     put_back text[] := '{}';
@@ -160,32 +160,38 @@ local restore = [[
 {own}
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', target);
     SELECT string_agg(quote_ident(t.attname), ', ' ORDER BY t.attnum),
-      string_agg(format('%1$I = EXCLUDED.%1$I', t.attname), ', ' ORDER BY t.attnum)
+      string_agg(format('%1$I = b.%1$I', t.attname), ', ' ORDER BY t.attnum)
         FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]) AND t.attidentity <> 'a'),
       string_agg(format('t.%1$I::text IS DISTINCT FROM b.%1$I::text', t.attname), ' OR ')
         FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]) AND t.attidentity <> 'a'
-          AND (t.atttypid, t.atttypmod) = (b.atttypid, b.atttypmod))
-    INTO columns, assignments, differ
+          AND (t.atttypid, t.atttypmod) = (b.atttypid, b.atttypmod)),
+      string_agg(format('t.%1$I::text IS DISTINCT FROM b.%1$I::text', t.attname), ' OR ')
+        FILTER (WHERE t.attnum <> ALL (coalesce(i.indkey, '')::int2[]) AND t.attidentity <> 'a')
+    INTO columns, assignments, differ, written
     FROM pg_catalog.pg_attribute t
     JOIN pg_catalog.pg_attribute b ON b.attrelid = backup AND b.attname = t.attname AND NOT b.attisdropped
     LEFT JOIN pg_catalog.pg_index i ON i.indrelid = target AND i.indisprimary
     WHERE t.attrelid = target AND t.attnum > 0 AND NOT t.attisdropped AND t.attgenerated = '';
-    SELECT string_agg(quote_ident(a.attname), ', '), string_agg(format('t.%1$I = b.%1$I', a.attname), ' AND ')
-    INTO keys, joined
+    SELECT string_agg(format('t.%1$I = b.%1$I', a.attname), ' AND ') INTO joined
     FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_attribute a ON a.attrelid = target AND a.attnum = ANY (i.indkey::int2[])
     JOIN pg_catalog.pg_attribute b ON b.attrelid = backup AND b.attname = a.attname AND NOT b.attisdropped
     WHERE i.indrelid = target AND i.indisprimary
     HAVING count(*) = max(i.indnkeyatts);
-    IF keys IS NULL THEN
+    IF joined IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'ZD011',
         MESSAGE = format('%s has no primary key, by which a row of %s could be known again', target, backup),
         DETAIL = json_build_object('table', {table}, 'checks', ARRAY['primary_key_missing'])::text,
         HINT = 'Write the statement yourself, inside op.across_tenants.';
     END IF;
-    EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %s ON CONFLICT (%s) DO ', target,
-      columns, backup, keys) || coalesce('UPDATE SET ' || assignments, 'NOTHING');
-    GET DIAGNOSTICS amount = ROW_COUNT;
+    -- No ON CONFLICT, which knows no deferrable key; nobody else writes meanwhile. One statement, because rows that
+    -- have changed may refer to rows that are gone; these come second, because others may have their values now.
+    EXECUTE coalesce('WITH changed AS (UPDATE ' || target || ' AS t SET ' || assignments || ' FROM ' || backup
+        || ' AS b WHERE ' || joined || ' AND (' || written || ') RETURNING 1) ', 'WITH changed AS (SELECT) ')
+      || format('INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$s AS b'
+        ' WHERE (SELECT count(*) FROM changed) >= 0 AND NOT EXISTS (SELECT FROM %1$s AS t WHERE %4$s)', target, columns,
+        backup, joined);
+    EXECUTE format('SELECT count(*) FROM %s', backup) INTO amount;
     EXECUTE format({unmatched}, backup, target, joined) INTO difference;
     IF difference IS NOT NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'ZD011',
@@ -210,7 +216,7 @@ local restore = [[
         put_back := put_back || part.back;
       END LOOP;
       EXECUTE format('UPDATE %s AS t SET %s FROM %s AS b WHERE %s AND (%s)', target,
-        replace(assignments, '= EXCLUDED.', '= b.'), backup, joined, differ);
+        assignments, backup, joined, differ);
       SET CONSTRAINTS ALL IMMEDIATE;
       FOREACH statement IN ARRAY put_back LOOP
         EXECUTE statement;
@@ -251,10 +257,12 @@ local drop = [[
 -- SQL for that text; the table's own rows are those of `origin`.
 local function counts_of(there, tenant)
   local group = tenant or "''"
-  return quote.literal(([[SELECT string_agg(format('%%s: %%s and %%s rows', coalesce(k::text, 'NULL'), coalesce(a.n, 0),
-    coalesce(b.n, 0)), '; ') FROM (SELECT %s::text AS k, count(*) AS n FROM ]]):format(group)) .. " || origin || "
+  return quote.literal(([[SELECT string_agg(format('%%s: %%s and %%s rows', coalesce(a.k, b.k, 'NULL'),
+    coalesce(a.n, 0), coalesce(b.n, 0)), '; ')
+    FROM (SELECT %s::text AS k, count(*) AS n FROM ]]):format(group)) .. " || origin || "
     .. quote.literal(([[ GROUP BY 1) AS a
-    FULL JOIN (SELECT %s::text AS k, count(*) AS n FROM %s GROUP BY 1) AS b USING (k)
+    FULL JOIN (SELECT %s::text AS k, count(*) AS n FROM %s GROUP BY 1) AS b
+    ON coalesce('=' || a.k, '') = coalesce('=' || b.k, '')
     WHERE a.n IS DISTINCT FROM b.n]]):format(group, there))
 end
 
