@@ -195,7 +195,7 @@ int fix_commit(struct tenant_loop *loop, const char *id, long long *rows, struct
     if (rc != 0)
         return -1;
     step->open = false;
-    if (step->fix->dry_run)
+    if (fix->dry_run || fix->undoes != NULL) /* an undo's statements are the host's own */
         tally_drop(&step->run->counts);
     tally_keep(step->run, &step->run->counts, 0);
     if (tally_is_due(step->run))

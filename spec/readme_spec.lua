@@ -52,6 +52,25 @@ describe("README.md", function()
     end
   end)
 
+  it("has a room for each file of host/, and names none that is not there", function()
+    local rooms, found = {}, {}
+    for names in readme:match("| room | holds |\n(.-)\n\n"):gmatch "\n| ([%l%d_, ]+) |" do
+      for name in names:gmatch "[%l%d_]+" do rooms[name] = false end
+    end
+    for name in lfs.dir(helper.root .. "/host") do
+      local word = name:match "^(.+)%.c$" or name:match "^[%l_]+$"
+      if word then found[#found + 1] = word end
+    end
+    assert.is_true(#found > 30)
+    for _, word in ipairs(found) do
+      local room = word
+      while room and rooms[room] == nil do room = room:match "^(.+)_[^_]+$" end -- step_send is of step
+      assert.is_truthy(room, word)
+      rooms[room] = true
+    end
+    for room, is_there in pairs(rooms) do assert.is_true(is_there, room) end
+  end)
+
   it("names only verbs and files that there are", function()
     for path in readme:gmatch "%]%(([%w_./]+)%)" do
       assert.is_truthy(lfs.attributes(helper.root .. "/" .. path), path)

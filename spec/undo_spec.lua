@@ -112,6 +112,14 @@ describe("undo", function()
     assert.truthy(log:find("tenant globex; 3 rows; undo log", 1, true), log)
   end)
 
+  it("is no line of log --tenants: what it sends is dmlua's own, and counted in its row of the ledger", function()
+    local _, folder = ran()
+    succeeds(folder, "undo mend --tenant acme")
+    local log = succeeds(folder, "log mend --tenants").out
+    assert.truthy(log:find("acme%s+3 rows"), log)
+    assert.falsy(log:find("undo", 1, true), log)
+  end)
+
   it("takes a run's id, its beginning or the fix's name; else exit 2 with what there is", function()
     local db, folder = ran()
     local id = helper.value(db, "SELECT DISTINCT run_id FROM dmlua_ledger")

@@ -116,7 +116,7 @@ static void settle_done(struct flight *flight, struct visit *visit)
         put_again(flight, visit, 0);
         return;
     }
-    loop_note_done(flight->loop, visit->id);
+    loop_note_done(flight->loop);
     visit_free(visit);
 }
 

@@ -5,7 +5,7 @@
 #include "host/step.h"
 
 /* The resumable loop: a part of its step in which each tenant has a transaction of its own, with its row in dmlua_progress.
-   After a kill or a failure the next run visits the tenants that have no such row, and only those. */
+   After a kill or a failure the next run visits the tenants that are not done by such a row, and only those. */
 struct tenant_loop {
     struct step *step;
     int retries;      /* of a transaction that a deadlock, a serialization failure or a lock time-out has ended */
@@ -20,7 +20,7 @@ struct tenant_loop {
     bool fixed;             /* or the script itself, */
     int listed;             /* how many it names, */
     bool *skips;            /* and which of the run's --skip-tenant have been in one */
-    struct roll done, skipped; /* when the loop opened; read for --skip-tenant alone */
+    struct roll done, skipped; /* by earlier runs, when the loop opened; read for --skip-tenant alone */
     struct flight *flight;  /* the tenants on their way; null: none are */
 };
 
@@ -46,7 +46,7 @@ bool loop_wants(const struct tenant_loop *loop, const char *id);
    Waits for all that was sent on the ledger's connection. */
 int loop_look(struct tenant_loop *loop, struct ledger *ledger, const char *id, char **cursor, struct error *error);
 /* Counts a tenant as done. */
-void loop_note_done(struct tenant_loop *loop, const char *id);
+void loop_note_done(struct tenant_loop *loop);
 /* Sends how many tenants there are, and how many have failed. */
 void loop_send_cursor(const struct tenant_loop *loop);
 /* failed.c: keeps what ended the tenant for the loop's end, which tells it. */

@@ -203,6 +203,8 @@ guards = {}
 ---@field type? dmlua.type
 ---@field backfill? string|dmlua.expression what rows without a tenant get
 ---@field references? string "table.column"
+---@field online? boolean in parts that hold no lock over a scan
+---@field batch_size? integer of online
 
 ---@param table_name string
 ---@param options? guards.column.options
@@ -212,11 +214,11 @@ function guards.ensure_tenant_column(table_name, options) end
 function guards.assert_tenant_column(table_name, options) end
 ---@param table_name string
 ---@param additional_columns? (string|string[])[]
----@param options? {schema?: string, column?: string, unique?: (string|string[])[]}
+---@param options? {schema?: string, column?: string, unique?: boolean|(string|string[])[], online?: boolean}
 function guards.ensure_tenant_indexes(table_name, additional_columns, options) end
 ---@param table_name string
 ---@param additional_columns? (string|string[])[]
----@param options? {schema?: string, column?: string, unique?: (string|string[])[]}
+---@param options? {schema?: string, column?: string, unique?: boolean|(string|string[])[]}
 function guards.assert_tenant_indexes(table_name, additional_columns, options) end
 ---@param table_name string
 ---@param options? guards.options
@@ -269,25 +271,37 @@ function guards.ensure_audit_trigger(table_name, options) end
 function guards.declare_global(table_name, options) end
 
 tenants = {}
+---@class tenant The row that lists it
+---@field id string
+---@field [string] any
+
+---@class tenants.batch
+---@field size integer how many rows; with batch = NUMBER, that number
+---@field first any the key of the first row
+---@field last any the key of the last row
+---@field after any the last key of the batch before it
+---@field cursor? string with batch = NUMBER: what the call before this one has returned
+
 ---@class tenants.options
----@field from? string|table
+---@field from? string|dmlua.text|(string|integer)[] a query, or ids
 ---@field mode? "atomic"|"resumable"
 ---@field allow_empty? boolean
 ---@field retries? integer
 ---@field max_failures? integer
----@field covers? string|table
----@field workers? integer
+---@field covers? string|table tables, of which the rows that no tenant reaches are counted
+---@field workers? integer connections
 ---@field batch? integer|{table: string, key?: string, size?: integer, schema?: string}
----Calls fn once for every tenant, in the tenant's own context.
----@param fn fun(tenant: {id: string}, batch?: table): string?
+
+---Calls fn for every tenant, in the tenant's own context.
+---@param fn fun(tenant: tenant, batch?: tenants.batch): string|integer|nil
 ---@param options? tenants.options
 function tenants.each(fn, options) end
 ---The tenants' ids, each once, in the list's order.
----@param options? {from?: string|table, allow_empty?: boolean}
+---@param options? {from?: string|dmlua.text|(string|integer)[], allow_empty?: boolean}
 ---@return string[]
 function tenants.ids(options) end
 ---@param id string|integer
----@param fn fun(tenant: {id: string})
+---@param fn fun(tenant: tenant)
 function tenants.with(id, fn) end
 
 context = {}
@@ -338,6 +352,14 @@ down_revision = nil
 branch_labels = nil
 ---@type string|string[]|nil
 depends_on = nil
+
+-- What a fix's file sets itself.
+---@type string
+description = nil
+---@type string[]
+tables = nil
+---@type integer
+max_rows = nil
 ]=]
 
 return M

@@ -107,8 +107,8 @@ app_role = app
 @G@# The tenants that a loop visits: a query whose first column is the id.
 @G@# tenants_query = SELECT id FROM tenants ORDER BY id
 
-# (later) Tables without a tenant, for everybody.
-# global_tables = countries, currencies
+# Tables without a tenant, for everybody; * stands for anything.
+# global_tables = countries, currencies, ref_*
 
 # -- Rails, here or in an environment's section
 
@@ -116,7 +116,7 @@ app_role = app
 # enable_rls = true
 # skip_rls_setup = false
 
-# Findings of the linter are warnings, not errors.
+# Tables that a step leaves neither isolated nor declared global are a warning, as in development.
 # allow_unsafe_migrations = false
 
 # Guards keep a trail of who changed what in tenants' tables.
@@ -215,7 +215,8 @@ M.luarc = [==[
   "runtime.builtin": { "debug": "disable", "io": "disable", "package": "disable" },
   "diagnostics.globals": [
     "op", "sa", "postgresql", "guards", "tenants", "context", "null", "json", "log",
-    "revision", "down_revision", "branch_labels", "depends_on", "upgrade", "downgrade", "run"
+    "revision", "down_revision", "branch_labels", "depends_on", "upgrade", "downgrade",
+    "description", "tables", "max_rows", "check", "run", "verify"
   ],
   "diagnostics.disable": ["lowercase-global"]
 }

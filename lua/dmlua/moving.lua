@@ -24,7 +24,7 @@ end
 --- Adds the options for waiting to the parser of a verb that takes the runner's lock.
 function M.lock_arguments(parser)
   parser:option "--lock-wait":argname "SECONDS":convert(seconds)
-    :description "how long to wait for another runner of this database"
+    :description "how long to wait for another runner of this database, else 300"
   parser:flag "--no-wait":description "do not wait for another runner: exit 4"
 end
 
@@ -37,7 +37,7 @@ end
 --- Adds --skip-tenant to a verb's parser.
 function M.tenant_arguments(parser)
   parser:option "--skip-tenant":argname "ID":count "*"
-    :description "leave a tenant out of the resumable loops of this run; it owes them; needs --reason"
+    :description "leave a tenant out of the resumable loops of this run; it owes them; needs --reason; may be repeated"
   paying.arguments(parser)
 end
 

@@ -12,7 +12,7 @@ local M = {}
 --- Adds the options to a verb's parser.
 function M.arguments(parser)
   parser:option "--only-tenant":argname "ID":count "*"
-    :description "pay what a tenant owes of REV: run its loops for this tenant, and nothing else"
+    :description "pay what a tenant owes of REV: run its loops for this tenant, and nothing else; may be repeated"
   parser:flag "--write-off":description "with --only-tenant: give up what the tenant owes; needs --reason"
 end
 

@@ -16,7 +16,8 @@ end
 local function arguments(parser)
   parser:argument "revision":args "?":argname "REVISION":description "of this revision, or this fix, alone"
   parser:flag "--tenants":description "the rows that each tenant's statements have written"
-  parser:option "-n --limit":argname "N":convert(count):description "at most so many rows"
+  parser:option "-n --limit":argname "N":convert(count)
+    :description "at most so many rows, else 100; of --tenants else all"
 end
 
 local keys = { "run", "direction", "revision", "part", "outcome", "started", "duration_ms", "service", "environment",
