@@ -45,8 +45,35 @@ describe("op.copy_from", function()
       copied([[op.copy_from("t", "data/t.csv", { header = false })]], file).sql)
   end)
 
+  it("reads quotes in the names of the first line", function()
+    local folder = helper.folder()
+    helper.write(folder .. "/t.csv", '"a ""b""",c,"d,\ne"\n1,2,3\n')
+    assert.equal('COPY t ("a ""b""", c, "d,\ne") FROM STDIN WITH (FORMAT csv, HEADER)',
+      copied([[op.copy_from("t", "t.csv")]], folder .. "/a.lua").sql)
+    helper.write(folder .. "/t.csv", '"a"b,c\n1,2\n')
+    assert.truthy(failure([[op.copy_from("t", "t.csv")]], folder .. "/a.lua"):find("must name the columns", 1, true))
+  end)
+
+  it("refuses a file that holds the line at which COPY would stop, unless it stands in quotes", function()
+    local folder = helper.folder()
+    for _, text in ipairs { "a\n1\n\\.\n2\n", 'a\r\n"x\n"\r\n\\.\r\n2\r\n', "a\n\n\\." } do
+      helper.write(folder .. "/t.csv", text)
+      local line = select(2, text:match("^(.-)\\"):gsub("\n", "")) + 1
+      assert.truthy(failure([[op.copy_from("t", "t.csv")]], folder .. "/a.lua")
+        :find(("line %d of t.csv is \\., which would end the rows there"):format(line), 1, true))
+    end
+    for _, text in ipairs { 'a\n"\\."\n', 'a\n"x\n\\.\ny"\n', "a\n\\.x\n", 'a\n"x""\n\\.\n"\n' } do
+      helper.write(folder .. "/t.csv", text)
+      assert.equal(text, copied([[op.copy_from("t", "t.csv")]], folder .. "/a.lua").data)
+    end
+  end)
+
+  it("copies no rows when there are none", function()
+    assert.same({}, copied [[op.copy_from("t", {})]])
+  end)
+
   local refused = {
-    { [[op.copy_from("t", {})]], "source must be a list of rows" },
+    { [[op.copy_from("t")]], "source is missing" },
     { [[op.copy_from("t", { { 1, 2 }, { 1 } })]], "row 2 has no value for column 2" },
     { [[op.copy_from("t", { { 1 }, { 1, 2 } })]], "row 2 has 2 values for 1 columns" },
     { [[op.copy_from("t", { { a = 1 }, { b = 1 } })]], "row 2 has no value for column a" },
@@ -162,5 +189,20 @@ describe("op.copy_from on a server", function()
     assert.equal(0, written.code, written.err)
     helper.execute(database.owner, written.out)
     assert.same({ { name = "\\.!" }, { name = "b\nc!" } }, helper.sql(database, "SELECT name FROM t ORDER BY id"))
+  end)
+
+  it("stands there whatever a file's line ends are, and with lines in it that psql would take for the end", function()
+    local folder = helper.project { database = database, versions = { { revision = "abcd", upgrade = [[
+      op.copy_from("t", "t.csv")]] } } }
+    helper.write(folder .. "/versions/t.csv", '"id",name\r\n1,x\r\n2,"a\n\\.\n\\.\n""b"\r\n3,"\r\n\\.\r\n"\r\n')
+    local written = helper.dmlua("upgrade head --sql", { cwd = folder })
+    assert.equal(0, written.code, written.err)
+    helper.execute(database.owner, written.out)
+    local read = "SELECT name FROM t ORDER BY id"
+    local found = helper.sql(database, read)
+    assert.same({ { name = "x" }, { name = 'a\n\\.\n\\.\n"b' }, { name = "\r\n\\.\r\n" } }, found)
+    helper.execute(database.owner, "DELETE FROM t; DROP TABLE alembic_version")
+    assert.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    assert.same(found, helper.sql(database, read))
   end)
 end)

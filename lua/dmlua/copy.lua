@@ -2,6 +2,7 @@
 -- a CSV file beside the script.
 
 local arguments = require "dmlua.arguments"
+local csv = require "dmlua.csv"
 local errors = require "dmlua.errors"
 local params = require "dmlua.params"
 local quote = require "dmlua.quote"
@@ -14,7 +15,7 @@ local NAME = "op.copy_from"
 arguments.kind("copy_source", function(value)
   if type(value) == "string" and value ~= "" then return value end
   local expected = "a list of rows, or the name of a CSV file beside the script"
-  if not record.plain(value) or #value == 0 then return nil, expected end
+  if not record.plain(value) or #value == 0 and next(value) ~= nil then return nil, expected end
   for _, row in ipairs(value) do
     if not record.plain(row) or next(row) == nil then return nil, expected end
   end
@@ -94,24 +95,17 @@ end
 
 -- The column names of a CSV file's first line.
 local function header_names(text, delimiter)
-  local line = text:match("^[^\r\n]*")
-  local names, at = {}, 1
-  repeat
-    local quoted, after = line:match('^"([^"]*)"()', at)
-    local name, finish = quoted, after
-    if not quoted then
-      finish = line:find(delimiter, at, true) or #line + 1
-      name = line:sub(at, finish - 1)
-    end
+  local names = csv.first_line(text, delimiter)
+  for _, name in ipairs(names or { "" }) do
     if name == "" then fail("the first line of the file must name the columns (header = false: it does not)") end
-    names[#names + 1] = name
-    at = finish + 1
-  until finish > #line
+  end
   return names
 end
 
 local function file_text(bind, given)
   local text = read_file(bind, given.source)
+  local mark = csv.end_mark(text)
+  if mark then fail('line %d of %s is \\., which would end the rows there: write "\\."', mark, given.source) end
   if given.header == false then return text, given.columns end
   return text, given.columns or header_names(text, given.delimiter or ",")
 end
@@ -143,6 +137,8 @@ function M.new(step)
     local text, columns
     if from_file then
       text, columns = file_text(step.bind, given)
+    elseif #given.source == 0 then
+      return
     else
       text, columns = rows_text(given)
     end

@@ -1,6 +1,7 @@
 -- Text instead of execution (--sql): the statements of a plan as a script for psql. Nothing is connected to. What must
 -- read the database is refused at its line, unless the script asks context.is_offline_mode() first.
 
+local csv = require "dmlua.csv"
 local engine = require "dmlua.engine"
 local errors = require "dmlua.errors"
 local offline_loop = require "dmlua.offline_loop"
@@ -134,7 +135,8 @@ local function new_bind(writer, settings, step, file)
   function bind:copy(sql, _, _, _, _, data)
     if self.loop then refuse_here "op.copy_from inside tenants.each" end
     if not in_autocommit then writer.open() end
-    writer.write(sql .. ";\n" .. data .. (data:find("\n$") and "" or "\n") .. "\\.\n")
+    local rows = csv.for_psql(data)
+    writer.write(sql .. ";\n" .. rows .. (rows:find("\n$") and "" or "\n") .. "\\.\n")
   end
 
   function bind.query() refuse_here "reading rows" end
