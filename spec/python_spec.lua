@@ -144,6 +144,23 @@ if revision == 'a':
     refuses(base .. "if x:\n    down_revision = 'y'\n", "down_revision is not assigned by a statement of its own", 3)
     refuses(base .. "from base import down_revision\n", "down_revision is imported, not assigned a literal", 2)
     refuses("revision, down_revision = 'a', 'y'\n", "revision is used, not assigned a literal", 1)
+    local own = "depends_on is not assigned by a statement of its own"
+    for _, line in ipairs { "(x, depends_on) = None, 'y'", "[depends_on] = ['y']", "*depends_on, x = 'y', 'z'",
+      "(depends_on := 'y')", "for depends_on in ['y']: pass", "for x, depends_on in y: pass",
+      "with y as depends_on: pass", "del depends_on", "if x: depends_on = 'y'", "x = depends_on = 'y'" } do
+      refuses(base .. "down_revision = None\n" .. line .. "\n", own, 3)
+    end
+    for _, word in ipairs { "def depends_on(): pass", "async def depends_on(): pass", "class depends_on: pass" } do
+      refuses(base .. "down_revision = None\n" .. word .. "\n", "depends_on is defined, not assigned a literal", 3)
+    end
+  end)
+
+  it("may use what it has assigned", function()
+    local result = run(project { ["a.py"] = table.concat({ "revision = 'a'", "down_revision = None",
+      "print(revision, depends_on)", "log(message=revision, revision=revision)", "(x) = [revision, down_revision]",
+      "assert revision == 'a', down_revision", "for x in revision: pass", "y[revision] = {revision: down_revision}",
+      "class A: depends_on = 'z'", "@revision.mark", "def upgrade(): depends_on = 1" }, "\n") }, "history")
+    assert.equal("", result.err)
   end)
 
   it("without revision or down_revision is an error, as it is Alembic's", function()

@@ -213,19 +213,60 @@ static bool is_assignment(const struct reader *reader)
     return is_sign(reader, '=') && (scanner->at == scanner->end || *scanner->at != '=');
 }
 
-/* A statement that is not looked into must not set a field either: under an `if`, in an import. */
+/* Does a name that stands behind this one get a value: for x in, with … as x, del x, case x? Within brackets `for`
+   has names of its own. */
+static bool is_binding(const struct python_token *token)
+{
+    return (is_name(token, "for") && token->depth == 0) || is_name(token, "as") || is_name(token, "del") || is_name(token, "case");
+}
+
+/* What of a statement that is not looked into has been seen. */
+struct skipping {
+    enum python_field last;   /* the token before, where it is one */
+    enum python_field waiting; /* in brackets that may turn out to be assigned to: (a, b) = … */
+    bool binding;             /* behind `for`, `as`, `del` or `case` */
+    bool bracketed;           /* it begins with a bracket or a star */
+    bool assigned;            /* behind "=" */
+};
+
+/* The field that the present token, behind those that were seen, is a value for. */
+static enum python_field field_set(struct reader *reader, const struct skipping *seen)
+{
+    bool outside = reader->token.depth == 0;
+    if (outside && is_assignment(reader) && seen->waiting < PYTHON_FIELDS)
+        return seen->waiting;
+    if (seen->last < PYTHON_FIELDS && is_sign(reader, ':') && reader->scanner.at < reader->scanner.end &&
+        *reader->scanner.at == '=')
+        return seen->last;
+    if (seen->last < PYTHON_FIELDS && outside && (is_assignment(reader) || (is_sign(reader, ',') && !seen->assigned)))
+        return seen->last;
+    return seen->binding ? field_of(&reader->token) : PYTHON_FIELDS;
+}
+
+static void note_token(const struct reader *reader, struct skipping *seen)
+{
+    seen->last = field_of(&reader->token);
+    if (seen->bracketed && !seen->assigned && seen->last < PYTHON_FIELDS)
+        seen->waiting = seen->last;
+    if (is_binding(&reader->token))
+        seen->binding = true;
+    else if (is_name(&reader->token, "in") || is_sign(reader, ':') || is_sign(reader, '='))
+        seen->binding = false;
+    seen->assigned = seen->assigned || is_sign(reader, '=');
+}
+
+/* A statement that is not looked into must not set a field either: under an `if`, in an import, by `for`. */
 static void skip_statement(struct reader *reader, bool imports)
 {
-    enum python_field field = PYTHON_FIELDS;
-    bool assigned = false;
+    struct skipping seen = {.last = PYTHON_FIELDS, .waiting = PYTHON_FIELDS};
+    seen.bracketed = is_sign(reader, '(') || is_sign(reader, '[') || is_sign(reader, '*');
     for (; !is_end(reader); advance(reader)) {
-        bool sets = reader->token.depth == 0 && (is_assignment(reader) || (is_sign(reader, ',') && !assigned));
-        if (field < PYTHON_FIELDS && sets)
+        enum python_field field = field_set(reader, &seen);
+        if (field < PYTHON_FIELDS)
             fault(reader, reader->token.line, "%s is not assigned by a statement of its own", names[field]);
-        assigned = assigned || is_sign(reader, '=');
-        field = field_of(&reader->token);
-        if (imports && field < PYTHON_FIELDS)
-            fault(reader, reader->token.line, "%s is imported, not assigned a literal", names[field]);
+        note_token(reader, &seen);
+        if (imports && seen.last < PYTHON_FIELDS)
+            fault(reader, reader->token.line, "%s is imported, not assigned a literal", names[seen.last]);
     }
 }
 
@@ -236,10 +277,25 @@ static void skip_line(struct reader *reader)
         advance(reader);
 }
 
+/* The name of a function or class is none of a field. */
+static void check_defined(struct reader *reader)
+{
+    enum python_field field = field_of(&reader->token);
+    if (field < PYTHON_FIELDS)
+        fault(reader, reader->token.line, "%s is defined, not assigned a literal", names[field]);
+}
+
 static void read_definition(struct reader *reader)
 {
-    if (is_name(&reader->token, "def")) {
+    bool function;
+    if (is_name(&reader->token, "async"))
         advance(reader);
+    function = is_name(&reader->token, "def");
+    if (function || is_name(&reader->token, "class")) {
+        advance(reader);
+        check_defined(reader);
+    }
+    if (function) {
         reader->header->has_upgrade = reader->header->has_upgrade || is_name(&reader->token, "upgrade");
         reader->header->has_downgrade = reader->header->has_downgrade || is_name(&reader->token, "downgrade");
     }
