@@ -107,7 +107,7 @@ void graph_heads(const struct graph *graph, bool resolve_dependencies, struct gr
 void graph_bases(const struct graph *graph, struct graph_list *list);
 /* Parents and dependencies first. */
 void graph_order(const struct graph *graph, struct graph_list *list);
-/* An identifier as `show` takes it: id, prefix, head, heads, base, current, LABEL@… */
+/* An identifier as `show` takes it: id, prefix, head, heads, base, LABEL@…, and, unless `rows` is null, current. */
 int graph_resolve(const struct graph *graph, const char *text, const char *const *rows, size_t row_count,
                   struct graph_list *list, struct graph_error *error);
 /* The rows' revisions and all that they stand upon, by down_revision or depends_on. */

@@ -34,6 +34,16 @@ describe("the name of a new file", function()
     assert.equal("1705312805 100% 2024", file_name.fill("%(epoch)s 100%% %(year)u", values))
   end)
 
+  it("has small letters and no signs, in other alphabets too", function()
+    local messages = {
+      ["Über Größe"] = "über_größe", ["ÀÉÞ × ÿŸ"] = "àéþ_ÿÿ", ["Add – “x” … y"] = "add_x_y",
+      ["Żółć ŁĄKA"] = "żółć_łąka",
+      ["Добавить Ёлку"] = "добавить_ёлку", ["ΑΘΉΝΑ"] = "αθήνα", ["5€ m² →"] = "5_m²", ["漢字 表"] = "漢字_表",
+      ["a\xffB c"] = "a\xffb_c",
+    }
+    for message, slug in pairs(messages) do assert.equal(slug, file_name.slug(message, 40)) end
+  end)
+
   it("names a token that is none, and a format that does not fit", function()
     local function refuses(pattern, message)
       local done, problem = pcall(file_name.fill, pattern, values)
@@ -51,6 +61,29 @@ describe("the name of a new file", function()
     assert.equal("add_the_", file_name.slug("Add the column", 10))
     assert.equal("größe_", file_name.slug("größe ändern", 8))
     assert.equal("ää_", file_name.slug("ääää", 2))
+  end)
+end)
+
+describe("what revision and merge are told", function()
+  it("is not `current`: they ask no database, and would begin a new history", function()
+    local folder = project()
+    for _, words in ipairs { "revision --head current", "revision --head b --depends-on current", "merge current b c",
+      "plan upgrade heads --from current" } do
+      refused(helper.dmlua(words, { cwd = folder }), "Can't locate revision identified by 'current'")
+    end
+  end)
+
+  it("may name a dependency twice, and not none", function()
+    local folder = project()
+    local result = revise(folder, "--depends-on c --depends-on c")
+    assert.equal(0, result.code)
+    assert.matches('depends_on = "c"', helper.read(folder .. "/versions/n_message.lua"), 1, true)
+    refused(revise(project(), "--depends-on base"), "--depends-on base names no revision")
+  end)
+
+  it("is `head` only where there is one, in Alembic's words", function()
+    refused(helper.dmlua("merge head", { cwd = project() }),
+      "Multiple heads are present; please specify the head revision on which the new revision should be based")
   end)
 end)
 

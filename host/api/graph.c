@@ -147,13 +147,17 @@ static int graph_lua_order(lua_State *L)
     return answer_push_list(L, graph, answer);
 }
 
+/* graph:resolve(text[, rows]) → identifiers; without rows there is no `current` */
 static int graph_lua_resolve(lua_State *L)
 {
     const struct graph *graph = graph_check(L, 1);
     const char *text = luaL_checkstring(L, 2);
-    struct texts rows = texts_push(L, 3, "rows");
-    struct answer *answer = answer_push(L);
-    if (graph_resolve(graph, text, rows.at, rows.count, &answer->list, &answer->error) != 0)
+    struct texts rows;
+    struct answer *answer;
+    lua_settop(L, 3);
+    rows = texts_push(L, 3, "rows");
+    answer = answer_push(L);
+    if (graph_resolve(graph, text, lua_isnoneornil(L, 3) ? NULL : rows.at, rows.count, &answer->list, &answer->error) != 0)
         return answer_raise(L, answer);
     return answer_push_list(L, graph, answer);
 }

@@ -155,7 +155,7 @@ int graph_resolve(const struct graph *graph, const char *text, const char *const
     int result;
     set_open(&set, graph);
     identifier_parse(&id, graph, text);
-    if (strcmp(text, "current") == 0)
+    if (rows != NULL && strcmp(text, "current") == 0)
         result = resolve_rows(graph, rows, row_count, &set, error);
     else if (id.symbol == NULL && id.steps < 0)
         result = resolve_back(graph, &id, &set, error);

@@ -199,6 +199,18 @@ local function clock(config, now)
   return fields, date
 end
 
+--- Raises, in Alembic's words, where there are several heads and "head" was asked for. `way`: the way out.
+function M.check_single(tree, way)
+  local heads = tree:graph():heads()
+  if #heads < 2 then return end
+  errors.raise {
+    kind = "usage",
+    message = "Multiple heads are present; please specify the head revision on which the new revision should be "
+      .. "based, or perform a merge.",
+    hint = ("the heads are %s; %s"):format(table.concat(heads, ", "), way),
+  }
+end
+
 --- The ids, when each is a head or `splice` is set; else Alembic's error.
 function M.check_heads(tree, ids, splice)
   local is_head = {}

@@ -16,6 +16,7 @@ local function run(context)
   local options, graph = context.options, context.tree():graph()
   local joined, seen = {}, {}
   for _, name in ipairs(options.revisions) do
+    if name == "head" then new_revision.check_single(context.tree(), "`dmlua merge heads` joins them") end
     for _, id in ipairs(graph:resolve(name)) do
       if seen[id] then errors.usage("Duplicate head revisions specified: %s", id) end
       seen[id] = true

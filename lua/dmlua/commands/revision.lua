@@ -32,29 +32,25 @@ local function arguments(parser)
   parser:flag "--autogenerate":hidden(true):action(refuse_autogenerate)
 end
 
--- The revisions that the new one comes after; the texts are Alembic's.
+-- The revisions that the new one comes after.
 local function parents(tree, head, splice)
-  local graph = tree:graph()
-  local heads = graph:heads()
-  if head == "head" and #heads > 1 then
-    errors.raise {
-      kind = "usage",
-      message = "Multiple heads are present; please specify the head revision on which the new revision should be "
-        .. "based, or perform a merge.",
-      hint = ("the heads are %s; --head REV chooses one, `dmlua merge heads` joins them")
-        :format(table.concat(heads, ", ")),
-    }
-  end
-  return new_revision.check_heads(tree, graph:resolve(head), splice)
+  if head == "head" then new_revision.check_single(tree, "--head REV chooses one, `dmlua merge heads` joins them") end
+  return new_revision.check_heads(tree, tree:graph():resolve(head), splice)
 end
 
 -- As Alembic writes them: a label as it is, the beginning of an identifier as the whole.
 local function dependencies(graph, names)
-  local list = {}
+  local list, seen = {}, {}
+  local function add(name)
+    if not seen[name] then list[#list + 1] = name end
+    seen[name] = true
+  end
   for _, name in ipairs(names) do
-    for _, id in ipairs(graph:resolve(name)) do
+    local ids = graph:resolve(name)
+    if #ids == 0 then errors.usage("--depends-on %s names no revision", name) end
+    for _, id in ipairs(ids) do
       local labels = listing.set(graph:describe(id).labels)
-      list[#list + 1] = labels[name] and name or id
+      add(labels[name] and name or id)
     end
   end
   return list
