@@ -45,6 +45,19 @@ describe("sa.inspect", function()
     return found
   end
 
+  it("lists the version table and none of dmlua's own, nor their sequences", function()
+    local other = helper.database()
+    helper.execute(other, [[CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
+      CREATE FOREIGN TABLE far (a int) SERVER s]])
+    local result = helper.dmlua("upgrade head", { cwd = helper.project { database = other,
+      settings = { isolation = "none" }, versions = { { revision = "abcd", upgrade = [[
+        op.execute "CREATE TABLE dmlua_ledgers (a serial)"
+        local inspector = sa.inspect(op.get_bind())
+        print(table.concat(inspector:get_table_names(), " "), table.concat(inspector:get_sequence_names(), " "))
+        print(table.concat(inspector:get_foreign_table_names(), " "))]] } } } })
+    assert.truthy(result.err:find("alembic_version dmlua_ledgers\tdmlua_ledgers_a_seq\nfar\n", 1, true), result.err)
+  end)
+
   it("lists tables, views, sequences and schemas", function()
     assert.same({ "Odd Table", "parent" }, look "inspector:get_table_names()")
     assert.same({ "child" }, look "inspector:get_table_names({ schema = 'other' })")

@@ -93,7 +93,8 @@ local function listing(name, query)
     return names
   end)
 end
-listing("get_table_names", queries.relations "'r', 'p', 'f'")
+listing("get_table_names", queries.relations "'r', 'p'")
+listing("get_foreign_table_names", queries.relations "'f'")
 listing("get_view_names", queries.relations "'v'")
 listing("get_materialized_view_names", queries.relations "'m'")
 listing("get_sequence_names", queries.relations "'S'")

@@ -108,11 +108,13 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n 
     :format(kinds)
 end
 
---- Names of relations of these kinds. $1: schema, or NULL for the first of the search path.
+--- Names of relations of these kinds, without dmlua's own: a loop over all tables that gives each what it lacks, or
+--- drops it, knows nothing of those. $1: schema, or NULL for the first of the search path.
 function M.relations(kinds)
   return ([[
 SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN (%s) AND n.nspname = coalesce($1::text, pg_catalog.current_schema()) ORDER BY c.relname]])
+WHERE c.relkind IN (%s) AND n.nspname = coalesce($1::text, pg_catalog.current_schema())
+  AND c.relname !~ '^dmlua_(ledger|progress|tenants|tables|database|undo)(_.*_seq)?$' ORDER BY c.relname]])
     :format(kinds)
 end
 
