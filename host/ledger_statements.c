@@ -205,12 +205,13 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "SELECT " RAISE("(SELECT pg_catalog.min(name) || ' would be carried out at COMMIT, as the migrator'"
          " FROM pg_catalog.pg_cursors WHERE is_holdable AND creation_time >= pg_catalog.now())")},
     [LEDGER_CURSORS] = {{.slot = LEDGER_CURSORS}, "CLOSE ALL"},
+    /* Its cursor has the runs before that --again has repeated: host/undo.c goes back to them. */
     [LEDGER_FIX_TENANT] =
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"
          " state, statements) VALUES ({t}, $1, 'run', 1, CAST($2 AS uuid), $3, 'done', $4)"
          " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET run_id = EXCLUDED.run_id,"
-         " changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
+         " cursor = pg_catalog.concat_ws(' ', p.cursor, p.run_id), changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $3 || ' is done' END") " FROM changed"},
     [LEDGER_CONSTRAINTS] = {{.slot = LEDGER_CONSTRAINTS}, "SET CONSTRAINTS ALL IMMEDIATE"},
     [LEDGER_INDEX_VALID] =

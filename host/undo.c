@@ -46,12 +46,22 @@ static const char check_loaded[] =
 static const char drop[] = "DELETE FROM {s}.dmlua_undo WHERE version_table = {t} AND run_id = CAST($1 AS uuid)"
                            " AND tenant = CAST($2 AS text)";
 
-/* The fix may run again, unless another run of it has come since. */
+/* An earlier run of the fix stands again; without one that is not undone, the fix may run again. Nothing of both where
+   another run has come since. */
 static const char settle[] =
     "WITH changed AS (UPDATE {s}.dmlua_progress SET state = 'done', run_id = CAST($3 AS uuid), changed = pg_catalog.now()"
     " WHERE version_table = {t} AND what = CAST($1 AS text) AND direction = 'undo' AND tenant = CAST($2 AS text)"
-    " AND state = 'kept' RETURNING 1), released AS (DELETE FROM {s}.dmlua_progress WHERE version_table = {t}"
-    " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid))"
+    " AND state = 'kept' RETURNING 1), standing AS (SELECT cursor AS earlier FROM {s}.dmlua_progress WHERE version_table = {t}"
+    " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)),"
+    " earlier AS (SELECT e.run FROM standing s, pg_catalog.unnest(pg_catalog.string_to_array(s.earlier, ' '))"
+    " WITH ORDINALITY AS e(run, place) WHERE e.run <> $1 AND NOT EXISTS (SELECT FROM {s}.dmlua_progress u"
+    " WHERE u.version_table = {t} AND u.what = e.run AND u.direction = 'undo' AND u.tenant = CAST($2 AS text)"
+    " AND u.state = 'done') ORDER BY e.place DESC LIMIT 1),"
+    " restored AS (UPDATE {s}.dmlua_progress p SET run_id = CAST(e.run AS uuid) FROM earlier e WHERE p.version_table = {t}"
+    " AND p.what = CAST($4 AS text) AND p.direction = 'run' AND p.tenant = CAST($2 AS text)"
+    " AND p.run_id = CAST($1 AS uuid)), released AS (DELETE FROM {s}.dmlua_progress WHERE version_table = {t}"
+    " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)"
+    " AND NOT EXISTS (SELECT FROM earlier))"
     " SELECT CAST(coalesce('dmlua[' || CASE WHEN pg_catalog.count(*) <> 1 THEN 'another run has been here' END || ']', '1')"
     " AS integer) FROM changed";
 

@@ -351,12 +351,23 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
       return helper.run("/usr/bin/script", { "-qec", helper.program .. " run activate --tenant acme", "/dev/null" },
         { cwd = folder, input = answer .. "\n" })
     end
-    local no = answered "n"
-    assert.are.equal(3, no.code, no.out)
-    assert.truthy(no.out:find("Run activate for 1 tenant in production? [y/N]", 1, true), no.out)
-    assert.are.equal("nobody", who_has(db, "active"))
+    for _, answer in ipairs { "n", "yikes" } do
+      local no = answered(answer)
+      assert.are.equal(3, no.code, no.out)
+      assert.truthy(no.out:find("Run activate for 1 tenant in production? [y/N]", 1, true), no.out)
+      assert.are.equal("nobody", who_has(db, "active"))
+    end
     assert.are.equal(0, answered "yes".code)
     assert.are.equal("acme", who_has(db, "active"))
+  end)
+
+  it("shows the question before it waits for the answer", function()
+    local _, folder = project(fix(set_active), { environment = "production" })
+    local result = helper.run("/bin/sh", { "-c", ([[
+      (for i in $(seq 200); do grep -qF 'production? [y/N]' shown && { echo asked >&2; break; }; sleep 0.05; done
+       echo n) | script -qefc '%s run activate --tenant acme' shown]]):format(helper.program) }, { cwd = folder })
+    assert.are.equal(3, result.code, result.out)
+    assert.truthy(result.err:find("asked", 1, true), result.out)
   end)
 
   it("is exit 4 with --no-wait while another runner is at work", function()
@@ -429,7 +440,7 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
     for text, message in pairs {
       ["max_row = 3 function run() end"] = "did you mean 'max_rows'",
       ["local max_rows = 3 function run() end"] = "max_rows is local",
-      ["max_rows = '3' function run() end"] = "must be a whole number",
+      ["max_rows = '3' function run() end"] = "max_rows is '3'; it must be a whole number, 0 or more",
       ["tables = { 1 } function run() end"] = "no name of a table",
       ["description = 'x'"] = "this file has none",
       ["tables = { 'nowhere' } function run() end"] = "there is no table nowhere",

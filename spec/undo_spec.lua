@@ -93,6 +93,23 @@ describe("undo", function()
     assert.are.equal("active active active", status_of(db, "acme"))
   end)
 
+  it("lets no tenant run again whom an earlier run has done, which stands and is told", function()
+    local db, folder = ran()
+    succeeds(folder, "run mend --tenant acme --again --undo-log")
+    local third = succeeds(folder, "run mend --tenant acme --again --undo-log").err:match "dmlua undo (%x+)"
+    local runs = helper.value(db, [[SELECT string_agg(left(run_id::text, 8), ' ' ORDER BY id) FROM dmlua_ledger
+      WHERE kind = 'run' AND outcome = 'done' AND tenant = 'acme']])
+    local first, second = runs:match "^(%x+) (%x+) "
+    local function stands()
+      return succeeds(folder, "run mend --tenant acme").err:find("acme: mend was run by owner", 1, true) ~= nil
+    end
+    for i, id in ipairs { second, third, first } do
+      succeeds(folder, ("undo %s --tenant acme"):format(id))
+      assert.are.equal(i < 3, stands())
+    end
+    assert.are.equal("active active active", status_of(db, "acme"))
+  end)
+
   it("does not speak of an undone run as one that a tenant had", function()
     local _, folder = ran()
     succeeds(folder, "undo mend --all-tenants")

@@ -49,7 +49,8 @@ static const char done_text[] =
     " pg_catalog.to_char(l.started AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at"
     " FROM {s}.dmlua_ledger l WHERE l.version_table = {t} AND l.kind = 'run' AND l.outcome = 'done'"
     " AND (l.what = $1 OR l.sha256 = $2) AND EXISTS (SELECT FROM {s}.dmlua_progress p"
-    " WHERE p.version_table = {t} AND p.what = l.sha256 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done')"
+    " WHERE p.version_table = {t} AND p.what = l.sha256 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done'"
+    " AND p.run_id = l.run_id)"
     " ORDER BY l.tenant, l.sha256 = $2, l.id DESC";
 
 /* The tables that the header names: the oid of each and of its audit table, its quoted name, and the columns of its

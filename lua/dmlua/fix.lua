@@ -64,7 +64,8 @@ local function read_max_rows(file)
   local value = rawget(file.env, "max_rows")
   if value == nil then return nil end
   if math.type(value) ~= "integer" or value < 0 then
-    fail(file.path, nil, "max_rows is %s; it must be a whole number", tostring(value))
+    fail(file.path, nil, "max_rows is %s; it must be a whole number, 0 or more",
+      type(value) == "string" and "'" .. value .. "'" or tostring(value))
   end
   return value
 end

@@ -54,11 +54,12 @@ function M.confirm(context, verb, name, list)
   if not engine.terminal().input then
     errors.raise { kind = "refused",
       message = ("%s %s asks first, and nobody is there to be asked"):format(doing[verb], what),
-      hint = "--yes says that it is meant; --dry-run tries it out" }
+      hint = "--yes says that it is meant" .. (verb == "forget" and "" or "; --dry-run tries it out") }
   end
   io.stderr:write(("%s %s? [y/N] "):format(verb:gsub("^%l", string.upper), what))
-  local answer = io.read "l"
-  if not answer or not answer:lower():find "^%s*y" then
+  io.stderr:flush() -- which is written line by line
+  local answer = (io.read "l" or ""):lower():match "^%s*(.-)%s*$"
+  if answer ~= "y" and answer ~= "yes" then
     errors.raise { kind = "refused", message = "nothing was done: the answer was not yes" }
   end
 end
