@@ -42,6 +42,8 @@ enum ledger_statement {
     LEDGER_PROGRESS_DROP,  /* what, direction */
     LEDGER_TENANT_ENTER,   /* tenant setting, id, role */
     LEDGER_TENANT_LEAVE,   /* tenant setting, id, user expected, role to go back to */
+    LEDGER_SETTING_KEEP,   /* where to keep it, its name */
+    LEDGER_SETTING_BACK,   /* its name, where it is kept */
     LEDGER_LOOP_FIRST,     /* what, direction, part, run, tenant, tenant setting, role */
     LEDGER_LOOP_ENTER,     /* what, direction, part, run, tenant, state, cursor, tenant setting, role */
     LEDGER_LOOP_LEAVE,     /* tenant setting, id, user expected */

@@ -129,6 +129,11 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
           "leave both to tenants.each", NULL},
          "SELECT " RAISE(TENANT_SENTENCE) ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
+    [LEDGER_SETTING_KEEP] = {{.slot = LEDGER_SETTING_KEEP},
+                             "SELECT pg_catalog.set_config($1, coalesce(pg_catalog.current_setting($2, true), ''), true)"},
+    /* For the session: a COMMIT in the midst of the step would bring back what was hidden for the transaction alone. */
+    [LEDGER_SETTING_BACK] = {{.slot = LEDGER_SETTING_BACK},
+                             "SELECT pg_catalog.set_config($1, pg_catalog.current_setting($2), false)"},
     /* Claims the tenant and enters it. FOR KEY SHARE: whoever finishes the step deletes the row, and waits for this
        transaction first. A tenant that another transaction has claimed is waited for: if that commits, the key is there
        already (23505). The role comes last: it may not do what stands before it. */

@@ -15,6 +15,7 @@
 #include "host/step_failure.h"
 #include "host/step_parts.h"
 #include "host/tenant.h"
+#include "host/tenant_settings.h"
 #include "host/txn.h"
 #include "host/watch.h"
 
@@ -162,6 +163,7 @@ void step_free(struct step *step)
     roll_forget(step);
     PQclear(step->watched.result);
     settings_free(step->settings);
+    tenant_settings_free(step);
     free(step);
 }
 

@@ -11,6 +11,7 @@
 struct visit;
 struct tenant_loop;
 struct step_setting;
+struct tenant_setting;
 
 /* A statement that PostgreSQL refuses inside a transaction block, and how to see what came of it. */
 struct step_alone {
@@ -46,6 +47,7 @@ struct step {
     struct show *show;        /* what its loops show, the newest first; null: nothing */
     struct visit *visit;      /* the same in a resumable loop, whose tenant it is; null: none runs */
     struct tenant_loop *loop; /* that is open; null: none */
+    struct tenant_setting *changed; /* by the present callback of an atomic loop */
     struct step_setting *settings; /* that the step has made for its session, in order */
     char *notes;              /* for the ledger row */
     double began;             /* clock_now */

@@ -7,6 +7,7 @@
 #include "host/loop/settings.h"
 #include "host/step.h"
 #include "host/step_parts.h"
+#include "host/tenant_settings.h"
 #include "host/watch.h"
 
 static bool says(const char *sql, const char *word)
@@ -56,6 +57,7 @@ static int find_failure(struct step *step, struct error *error)
 
 static void send(struct step *step, const struct db_statement *statement, PGresult **into)
 {
+    tenant_settings_keep(step, statement);
     if (into != NULL)
         db_send_wanted(step_db(step), statement, into);
     else
@@ -105,6 +107,7 @@ PGresult *step_query(struct step *step, const struct db_statement *statement, st
     if (step->kept != NULL) {
         result = step_kept_answer(step, error);
     } else {
+        tenant_settings_keep(step, statement);
         result = db_query(step_db(step), statement, error);
         watch_note(step, statement);
         if (statement->origin.raw)

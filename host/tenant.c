@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/tenant_settings.h"
 
 /* The list may stand in another service's database: the guide keeps isp's tenants in management. */
 static PGresult *query_elsewhere(struct step *step, const char *service, const char *query, struct error *error)
@@ -345,6 +346,7 @@ void tenant_leave(struct step *step)
     const char *values[4] = {config_get(run->config, "tenant_setting"), step->tenant, user, run->ledger->role};
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = step->tenant};
     send_put_off(step);
+    tenant_settings_put_back(step);
     if (step->kept == NULL) {
         ledger_send(run->ledger, LEDGER_HELD, 0, NULL, &origin);
         ledger_send(run->ledger, LEDGER_TENANT_LEAVE, 4, values, &origin);

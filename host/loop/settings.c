@@ -7,6 +7,8 @@
 
 #include "host/first_word.h"
 
+enum { NAME_SIZE = 256 }; /* of a setting; nobody's is longer */
+
 static bool is_one_of(const char *word, size_t size, const char *const *words)
 {
     for (; *words != NULL; words++)
@@ -15,17 +17,101 @@ static bool is_one_of(const char *word, size_t size, const char *const *words)
     return false;
 }
 
+static bool is_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '$' || (unsigned char)c >= 0x80;
+}
+
+static const char *skip_blanks(const char *at)
+{
+    for (;;) {
+        at += strspn(at, " \t\n\r\f\v");
+        if (strncmp(at, "--", 2) == 0)
+            at += strcspn(at, "\n");
+        else if (strncmp(at, "/*", 2) == 0 && strstr(at + 2, "*/") != NULL)
+            at = strstr(at + 2, "*/") + 2;
+        else
+            return at;
+    }
+}
+
+/* Is this the next word? Then *at is moved behind it. */
+static bool accept(const char **at, const char *word)
+{
+    const char *from = skip_blanks(*at);
+    size_t size = strlen(word);
+    if (strncasecmp(from, word, size) != 0 || is_name(from[size]))
+        return false;
+    *at = from + size;
+    return true;
+}
+
 bool setting_is(const char *sql)
 {
-    static const char blanks[] = " \t\r\n";
-    static const char *const for_now[] = {"LOCAL", "CONSTRAINTS", "TRANSACTION", NULL};
-    char word[16];
-    first_word(sql, word, sizeof word);
-    if (strcmp(word, "SET") != 0 && strcmp(word, "RESET") != 0)
+    if (!accept(&sql, "SET") && !accept(&sql, "RESET"))
         return false;
-    sql = strcasestr(sql, word) + strlen(word);
-    sql += strspn(sql, blanks);
-    return !is_one_of(sql, strcspn(sql, blanks), for_now);
+    return !accept(&sql, "LOCAL") && !accept(&sql, "CONSTRAINTS") && !accept(&sql, "TRANSACTION");
+}
+
+/* What stands behind SET or RESET: PostgreSQL's grammar has words of its own for some settings. Null: nothing that has a
+   name, or what the end of a visit looks at anyway. `name` has NAME_SIZE bytes. */
+static const char *read_set(const char *at, char *name)
+{
+    static const char *const nameless[] = {"CONSTRAINTS", "TRANSACTION", "ROLE", "AUTHORIZATION", "CHARACTERISTICS", "ALL"};
+    static const struct {
+        const char *word, *name;
+    } others[] = {{"TIME", "TimeZone"}, {"SCHEMA", "search_path"}, {"NAMES", "client_encoding"}, {"XML", "xmloption"}};
+    size_t i, size = 0;
+    if (!accept(&at, "LOCAL"))
+        accept(&at, "SESSION");
+    for (i = 0; i < sizeof nameless / sizeof *nameless; i++)
+        if (accept(&at, nameless[i]))
+            return NULL;
+    for (i = 0; i < sizeof others / sizeof *others; i++)
+        if (accept(&at, others[i].word))
+            return others[i].name;
+    for (at = skip_blanks(at); is_name(*at) || *at == '"'; at++)
+        if (*at != '"' && size + 1 < NAME_SIZE)
+            name[size++] = *at;
+    name[size] = '\0';
+    return size > 0 ? name : NULL;
+}
+
+/* The first argument of a call of set_config, from its parenthesis on. */
+static const char *read_argument(const char *at, const struct db_statement *statement, char *name)
+{
+    int number;
+    at = skip_blanks(at);
+    if (*at++ != '(')
+        return NULL;
+    at = skip_blanks(at);
+    if (*at == '\'' && strcspn(at + 1, "'") < NAME_SIZE) {
+        size_t size = strcspn(at + 1, "'");
+        memcpy(name, at + 1, size);
+        name[size] = '\0';
+        return name;
+    }
+    number = *at == '$' ? atoi(at + 1) : 0;
+    return number >= 1 && number <= statement->count ? statement->values[number - 1] : NULL;
+}
+
+void setting_names(const struct db_statement *statement, void (*each)(void *, const char *name), void *data)
+{
+    static const char call[] = "set_config";
+    const char *at = statement->sql, *found;
+    char name[NAME_SIZE];
+    if (accept(&at, "SET") || accept(&at, "RESET")) {
+        found = read_set(at, name);
+        if (found != NULL)
+            each(data, found);
+        return;
+    }
+    for (at = strcasestr(at, call); at != NULL; at = strcasestr(at, call)) {
+        at += sizeof call - 1;
+        found = read_argument(at, statement, name);
+        if (found != NULL)
+            each(data, found);
+    }
 }
 
 /* Words before a parenthesis that are no call, and functions of PostgreSQL's that set nothing. */
@@ -36,11 +122,6 @@ static const char *const harmless[] = {
     "DECIMAL", "CHAR", "RETURNING", "COUNT", "SUM", "MIN", "MAX", "AVG", "NOW", "LOWER", "UPPER", "LENGTH", "CONCAT",
     "ROUND", "ABS", "FLOOR", "CEIL", "TRIM", "BTRIM", "LTRIM", "RTRIM", "SUBSTRING", "SUBSTR", "REPLACE", "LEFT", "RIGHT",
     "DATE_TRUNC", "UNNEST", "ARRAY_AGG", "STRING_AGG", "GENERATE_SERIES", "ROW_NUMBER", "MD5", "GEN_RANDOM_UUID", NULL};
-
-static bool is_name(char c)
-{
-    return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '$' || (unsigned char)c >= 0x80;
-}
 
 /* The word that ends before `end`, blanks left out: where it begins; `end` is moved to its end. */
 static const char *word_before(const char *sql, const char **end)
