@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/first_word.h"
 #include "host/tenant_settings.h"
 
 /* The list may stand in another service's database: the guide keeps isp's tenants in management. */
@@ -60,6 +61,21 @@ static int check_list(struct step *step, const PGresult *result, const char *sou
             return -1;
         }
     return tenant_check_count(step, source, (size_t)PQntuples(result), allow_empty, error);
+}
+
+/* Its own transaction control, settings or COPY would be the step's; an id where a query belongs is a common slip. */
+static int check_query(const char *query, const char *source, struct error *error)
+{
+    static const char *const reads[] = {"SELECT", "WITH", "VALUES", "TABLE"};
+    char word[16];
+    size_t i;
+    first_word(query, word, sizeof word);
+    for (i = 0; i < sizeof reads / sizeof *reads; i++)
+        if (strcmp(word, reads[i]) == 0)
+            return 0;
+    error_set(error, ERROR_USAGE, "%s is no query: it begins with SELECT, WITH, VALUES or TABLE", source);
+    error_text(&error->hint, "a list of ids is written in Lua: from = { \"acme\", \"globex\" }");
+    return -1;
 }
 
 /* A failure that has a file is of a statement that the script had sent before: it says itself what is wrong. */
@@ -136,16 +152,19 @@ void tenant_forget(struct step *step)
 PGresult *tenant_read(struct step *step, const char *from, bool allow_empty, struct error *error)
 {
     const char *query = from != NULL ? from : config_get(step->run->config, "tenants_query");
+    const char *source = from != NULL ? "tenants.each's list" : "tenants_query";
     PGresult *result;
     if (query == NULL) {
         error_set(error, ERROR_USAGE, "nothing lists the tenants: no tenants_query is set");
         error_text(&error->hint, "set tenants_query (and tenants_service, if it is another service's database)");
         return NULL;
     }
+    if (check_query(query, source, error) != 0)
+        return NULL;
     result = read_list(step, query, error);
     if (result == NULL)
         return NULL;
-    if (check_list(step, result, from != NULL ? "tenants.each's list" : "tenants_query", allow_empty, error) == 0)
+    if (check_list(step, result, source, allow_empty, error) == 0)
         return result;
     PQclear(result);
     return NULL;

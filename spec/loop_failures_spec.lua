@@ -97,6 +97,13 @@ describe("a loop with failures", function()
     refused(run "upgrade head", 6, "\n  t05: no at versions/bbbb.lua:12\n")
   end)
 
+  it("says of which table dmlua's own refusal is", function()
+    local run, db = project(loop('op.execute("CREATE TABLE bare (id int)")'))
+    helper.execute(db, "GRANT CREATE ON SCHEMA public TO app")
+    local result = run "upgrade head"
+    refused(result, 6, "declared global: public.bare (it has no column tenant_id)")
+  end)
+
   it("does not print an id so that a terminal obeys it or a line is broken", function()
     local run, db = project(loop())
     helper.execute(db, [[INSERT INTO tenants VALUES (E'a\n\x1b[31mb'); INSERT INTO sabotage SELECT max(id) FROM tenants

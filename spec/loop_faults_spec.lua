@@ -88,6 +88,17 @@ describe("a resumable loop whose tenants are on their way together", function()
     assert.are.equal("1:60", visits(db))
   end)
 
+  it("says how many connections it asked for when the server has not as many", function()
+    local db, folder = tenant_loop.project { tenants = 5, upgrade = tenant_loop.loop(update, "workers = 4") }
+    helper.execute(db, ("ALTER DATABASE %s CONNECTION LIMIT 2"):format(db.name))
+    local result = helper.dmlua("upgrade head", { cwd = folder })
+    assert.are.equal(5, result.code)
+    tenant_loop.says(result, "the loop asks for 4 connections (workers)")
+    helper.execute(db, ("ALTER DATABASE %s CONNECTION LIMIT -1"):format(db.name))
+    assert.are.equal(0, helper.dmlua("upgrade head", { cwd = folder }).code)
+    assert.are.equal("1:5", visits(db))
+  end)
+
   it("opens no more connections than there are tenants", function()
     local db, folder = tenant_loop.project { tenants = 2, upgrade = tenant_loop.loop(
       'op.get_bind():execute("SELECT pg_sleep(0.2)") ' .. update, "workers = 8") }

@@ -143,6 +143,15 @@ describe("tenants.each with `from`", function()
       "the tenant list is the call's own, `from`")
   end)
 
+  it("is a query, and nothing that would end or change the step's transaction", function()
+    for _, from in ipairs { "acme", "COMMIT", "DELETE FROM tenants RETURNING id", "" } do
+      failed(run(("tenants.each(print, { from = %q })"):format(from)), 2, "tenants.each's list is no query")
+    end
+    failed(run("tenants.each(print)", { tenants_query = "ROLLBACK" }), 2, "tenants_query is no query")
+    assert.are.equal("acme", logged((run("tenants.each(function(t) log.info(t.id) end,"
+      .. " { from = \"-- one\\n (VALUES ('acme'))\" })"))))
+  end)
+
   it("is written with --sql as what it does: known ids in order, unknown ones refused", function()
     local loop = "tenants.each(function(t) op.execute('UPDATE customers SET visits = visits + 1 WHERE tenant_id = :t',"
       .. " { t = t.id }) end, { from = { 'globex', 'acme', %s } })"

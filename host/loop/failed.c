@@ -8,9 +8,20 @@
 #include "host/loop/show.h"
 #include "host/txn.h"
 
+/* What dmlua itself refuses says in the detail which table, or what has changed. Owned. */
+static char *message_of(const struct tenant_loop *loop, const struct error *error)
+{
+    char *text = NULL, *masked;
+    bool detailed = error->sqlstate[0] == '\0' && error->detail != NULL;
+    error_text(&text, "%s%s%s", error->message, detailed ? ": " : "", detailed ? error->detail : "");
+    masked = config_mask(loop->step->run->config, text);
+    free(text);
+    return masked;
+}
+
 void loop_note_failure(struct tenant_loop *loop, const char *id, const struct error *error)
 {
-    char *masked = config_mask(loop->step->run->config, error->message);
+    char *masked = message_of(loop, error);
     failures_add(&loop->failed, id, masked, error);
     report_log(REPORT_DEBUG, "dmlua.tenants", "tenant %s failed: %s", id, masked);
     show_failed(loop->step, id, error);

@@ -7,6 +7,7 @@
 #include "host/config.h"
 #include "host/loop/settings.h"
 #include "host/signal.h"
+#include "host/signal.h"
 #include "host/tenant.h"
 
 void lane_borrow(struct lane *lane, const struct tenant_loop *loop)
@@ -77,6 +78,9 @@ int lanes_open(struct lane *lanes, size_t count, const struct tenant_loop *loop,
     for (i = 0; rc != 0 && i < count; i++)
         lane_close(&lanes[i], loop);
     free(started);
+    if (rc != 0 && !signal_interrupted) /* the first one is there: URL and network are well */
+        error_text(&error->hint, "the loop asks for %zu connections (workers): give it fewer, or the server and the role more",
+                   count + 1);
     return rc;
 }
 
