@@ -248,4 +248,15 @@ describe("the statements that op.execute sends", function()
   it("are at least one", function()
     assert.equal("the text holds no statement", run("execute '-- nothing'").message)
   end)
+
+  it("are their caller's own, and of its values, however often the text is sent", function()
+    local text = "SELECT :a, :b"
+    local first = sql.statements(text, { a = 1, b = 2 })
+    first[1].sql, first[1].refuses_block = "changed", "changed"
+    local second = sql.statements(text, { a = 3, b = null })
+    assert.same({ "SELECT $1, $2", { "3", false }, false },
+      { second[1].sql, second[1].params, second[1].refuses_block or false })
+    assert.is_nil((sql.bind(text, { a = 1 })))
+    assert.equal("1", sql.statements("SELECT $1", { 1 })[1].params[1])
+  end)
 end)

@@ -61,7 +61,8 @@ local function check_options(name, options)
   arguments.fail(name, "the isolation level is dmlua's: put it into op.get_context():autocommit_block(fn)")
 end
 
--- The statements of a text with their origins. What refuses a transaction is refused here, before anything is sent.
+-- The statements of a text with their origins, and the author's file. What refuses a transaction is refused here, before
+-- anything is sent.
 local function statements(step, name, given)
   local statement = require "dmlua.statement"
   local file, line = errors.where()
@@ -77,7 +78,7 @@ local function statements(step, name, given)
   if not step.tenant and not step.bind.fix then -- inside, the server compares before the tenant's transaction ends
     require("dmlua.by_hand").refuse(name, step.bind.settings, parts, file)
   end
-  return parts
+  return parts, file
 end
 
 local signature = { { "sqltext", "sql" }, { "parameters", "parameters", optional = true },
@@ -103,7 +104,7 @@ function M.new(step)
 
   local function connection_execute(_, ...)
     local given = read("bind:execute", ...)
-    local parts, file = statements(step, "bind:execute", given), (errors.where())
+    local parts, file = statements(step, "bind:execute", given)
     for i = 1, #parts - 1 do send(parts[i], file) end
     local last = parts[#parts]
     return result.new(bind:query(last.sql, last.params, file, last.line, true, last.verbatim))
@@ -124,8 +125,8 @@ function M.new(step)
   --- execute(text, parameters): any number of statements, or one with parameters. Does not wait.
   function execution.execute(...)
     local given = read("op.execute", ...)
-    local file = errors.where()
-    for _, part in ipairs(statements(step, "op.execute", given)) do send(part, file) end
+    local parts, file = statements(step, "op.execute", given)
+    for _, part in ipairs(parts) do send(part, file) end
   end
 
   --- get_bind(): the connection, whose execute waits for everything sent before.

@@ -25,15 +25,50 @@ local function scan_failure(text, fault)
   return before and refusal_of(before) or { message = fault.message, line = fault.line }
 end
 
---- The statements of a text: list of {sql, line, words, refuses_block}; or nil and a failure. `line` counts from 0 and
---- is that of the statement's first word; `words` are those it begins with, in upper case.
-function M.split(text)
+-- The callback of a loop sends the same text for ten thousand tenants: what was found out about the last texts is kept.
+local KEPT, LONGEST = 64, 16384
+local kept, count = {}, 0
+
+local function about(text)
+  local known = kept[text]
+  if known then return known end
+  known = { lines = {} }
+  if #text > LONGEST then return known end
+  if count == KEPT then kept, count = {}, 0 end
+  kept[text], count = known, count + 1
+  return known
+end
+
+local function split(text)
   local statements, fault = sqltree.split(text)
   if not statements then return nil, scan_failure(text, fault) end
   local failure = refusal_of(statements)
   if failure then return nil, failure end
   for _, statement in ipairs(statements) do statement.refuses_block = statement_of.refuses_block(statement) end
   return statements
+end
+
+-- The caller's own: what it does with them is not kept.
+local function copies(statements)
+  local list = {}
+  for i, statement in ipairs(statements) do
+    local copy = {}
+    for key, value in pairs(statement) do copy[key] = value end
+    list[i] = copy
+  end
+  return list
+end
+
+--- The statements of a text: list of {sql, line, words, refuses_block}; or nil and a failure. `line` counts from 0 and
+--- is that of the statement's first word; `words` are those it begins with, in upper case.
+function M.split(text)
+  local known = about(text)
+  if not known.statements then
+    local statements, failure = split(text)
+    if not statements then return nil, failure end
+    known.statements = statements
+  end
+  return copies(known.statements)
 end
 
 local function keys_of(values)
@@ -119,7 +154,9 @@ end
 function M.bind(text, values)
   local statement, failure = one_statement(text)
   if not statement then return nil, failure end
-  local places = sqltree.parameters(statement.sql)
+  local known = about(text)
+  local places = known.places or sqltree.parameters(statement.sql)
+  known.places = places
   local message, hint = check_style(places)
   if not message and #places > MAX_PARAMETERS then
     message = ("a statement has at most %d parameters"):format(MAX_PARAMETERS)
@@ -151,9 +188,15 @@ local function line_of_text(file, line, text)
   end
 end
 
+local function first_line(file, line, text)
+  local lines, place = about(text).lines, file .. ":" .. line
+  if lines[place] == nil then lines[place] = line_of_text(file, line, text) or false end
+  return lines[place]
+end
+
 -- From lines within the text to the author's: fn(line from 0), and whether the text stands in the file as it is.
 local function author_lines(text, file, line)
-  local first = file and text:find("\n", 1, true) and line_of_text(file, line, text)
+  local first = file and text:find("\n", 1, true) and first_line(file, line, text)
   return function(offset) return first and first + offset or line end, first ~= nil and first ~= false
 end
 
