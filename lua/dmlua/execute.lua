@@ -61,8 +61,8 @@ local function check_options(name, options)
   arguments.fail(name, "the isolation level is dmlua's: put it into op.get_context():autocommit_block(fn)")
 end
 
--- The statements of a text with their origins, and the author's file. What refuses a transaction is refused here, before
--- anything is sent.
+-- The statements of a text with their origins, and the author's file. What refuses a transaction is refused here,
+-- before anything is sent.
 local function statements(step, name, given)
   local statement = require "dmlua.statement"
   local file, line = errors.where()
