@@ -253,6 +253,14 @@ return { one = "SELECT 1 AS one" }
       end
     end)
 
+    it("refuses what Alembic would give the copy of a table, and takes it where Alembic makes none", function()
+      local call = [[op.batch_alter_table("t", { recreate = "%s", table_args = { sa.UniqueConstraint("a") } },
+        function() end)]]
+      assert.equal("op.batch_alter_table: table_args would be the copy's, and the table is not copied",
+        step.error_of(step.recorder(), call:format "always").message)
+      assert.same({}, step.statements(call:format "auto"))
+    end)
+
     it("opens the one door for a foreign key, as the directive does", function()
       assert.equal(3, #step.statements [[op.batch_alter_table("t", {}, function(batch_op)
         batch_op.create_foreign_key("fk", "u", { "a" }, { "id" }) end)]])

@@ -90,6 +90,13 @@ local function check_recreate(bind, batch)
   if record.plain(batch.partial_reordering) and next(batch.partial_reordering) then
     refuse_order("op.batch_alter_table", "partial_reordering")
   end
+  for _, option in ipairs { "table_args", "table_kwargs" } do
+    if record.plain(batch[option]) and next(batch[option]) ~= nil then
+      errors.raise { kind = "migration",
+        message = "op.batch_alter_table: " .. option .. " would be the copy's, and the table is not copied",
+        hint = "say what it adds with an operation: batch_op.create_unique_constraint(…), op.execute(…)" }
+    end
+  end
   bind:log("warn", 'op.batch_alter_table: recreate = "always" has no effect: the table is changed in place, and keeps '
     .. "its policies, privileges, triggers and sequences, which Alembic's copy would not have")
 end
