@@ -34,7 +34,8 @@ static const char cast_type[] =
     "FROM pg_catalog.pg_attribute a\n"
     "WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped";
 
-/* $1 regclass: table, $2 text: tenant column, $3 text: type that it has to have, or null. Findings. */
+/* $1 regclass: table, $2 text: tenant column, $3 text: type that it has to have, or null. Findings. A
+   column that is shorter than the type would not take every tenant's id; a longer one does. */
 static const char tenant_column[] =
     "WITH given AS (SELECT $1::regclass, $2::text, $3::text)\n"
     "SELECT $1::text AS relation, f.failed, f.detail, f.repair, f.done, f.hint\n"
@@ -48,7 +49,8 @@ static const char tenant_column[] =
     "  (2, $3 IS NOT NULL AND to_regtype($3) IS NULL, 'tenant_type_unknown',\n"
     "   format('there is no type %s', $3),\n"
     "   NULL, NULL, 'Correct the option type or the key tenant_type.'),\n"
-    "  (3, a.atttypid <> to_regtype($3), 'tenant_column_type',\n"
+    "  (3, a.atttypid <> to_regtype($3) OR a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) AND a.atttypmod > 4\n"
+    "   AND a.atttypmod - 4 < substring($3 FROM '[(][[:space:]]*([0-9]+)')::integer, 'tenant_column_type',\n"
     "   format('%s.%s is %s, not %s', $1, wanted.name, format_type(a.atttypid, a.atttypmod), $3),\n"
     "   format('ALTER TABLE %s ALTER COLUMN %s TYPE %s USING CAST(%2$s AS %3$s)', $1, wanted.name, $3), NULL,\n"
     "   'Change it with op.alter_column (type_), or correct the option type or the key tenant_type.'),\n"

@@ -477,6 +477,16 @@ describe("guards", function()
         :find('must be "table.column"', 1, true))
     end)
 
+    it("refuses a column that is too short for the type, and takes a longer one", function()
+      owner:exec "CREATE TABLE t (tenant_id varchar(50) NOT NULL)"
+      local message = refusal [[guards.ensure_tenant_column("t", { type = sa.String(255) })]]
+      assert.equal("ZD002", message.sqlstate)
+      assert.matches("t%.tenant_id is character varying%(50%), not VARCHAR%(255%)", message.message)
+      run [[guards.ensure_tenant_column("t", { type = sa.String(20) })
+        guards.ensure_tenant_column("t", { type = sa.String })
+        guards.ensure_tenant_column("t")]]
+    end)
+
     it("refuses a column of another type, and a type that is none", function()
       owner:exec "CREATE TABLE t (tenant_id text NOT NULL)"
       local message = refusal [[guards.ensure_tenant_column("t", { type = sa.UUID() })]]

@@ -207,8 +207,8 @@ guards = {}
 ---@field batch_size? integer of online
 
 ---@param table_name string
----@param options? guards.column.options
-function guards.ensure_tenant_column(table_name, options) end
+---@param options? guards.column.options|string the options, or the column's name and then the options
+function guards.ensure_tenant_column(table_name, options, ...) end
 ---@param table_name string
 ---@param options? {schema?: string, column?: string, type?: dmlua.type}
 function guards.assert_tenant_column(table_name, options) end
@@ -242,9 +242,9 @@ function guards.enable_tenant_isolation_on(table_name, options) end
 ---@param ... any
 function guards.create_tenant_aware_table(table_name, ...) end
 ---@param table_name string
----@param new_column any a sa.Column
----@param options? guards.options
-function guards.add_tenant_aware_column(table_name, new_column, options) end
+---@param new_column any a sa.Column; or a name, a type and options
+---@param ... any
+function guards.add_tenant_aware_column(table_name, new_column, ...) end
 ---@class guards.foreign_key.options: guards.options
 ---@field referent_schema? string
 ---@field name? string

@@ -84,6 +84,15 @@ local function wanted_indexes(place, given)
   return wanted
 end
 
+-- table, column, {…}, as the guide's helper has it: as table, {column = …, …}.
+local function with_column_named(...)
+  local table_name, column, options = ...
+  if type(column) ~= "string" or select("#", ...) > 3 or type(options or {}) ~= "table" then return ... end
+  local all = { column = column }
+  for key, value in pairs(options or {}) do all[key] = value end
+  return table_name, all
+end
+
 --- The guards of one step.
 function M.new(step)
   local bind, settings, guards = step.bind, step.bind.settings, {}
@@ -131,7 +140,7 @@ function M.new(step)
   --- and NOT NULL. Rows without a tenant are filled in by the SQL expression `backfill`, or refused. `references` is
   --- "table.column". `online`: in parts, without a lock over a scan.
   function guards.ensure_tenant_column(...)
-    local place, given = read("ensure_tenant_column", "column", ...)
+    local place, given = read("ensure_tenant_column", "column", with_column_named(...))
     if given.online then
       return require("dmlua.guards.online").ensure_column(step, place, given,
         given.references and key_of(given.references), send)
@@ -151,7 +160,7 @@ function M.new(step)
 
   --- assert_tenant_column(table, {column, type, schema})
   function guards.assert_tenant_column(...)
-    send(blocks.assert_column((read("assert_tenant_column", "assert_column", ...))))
+    send(blocks.assert_column((read("assert_tenant_column", "assert_column", with_column_named(...)))))
   end
 
   --- ensure_tenant_indexes(table, {columns…}, {unique = {columns…}, schema, column, online}): `online` builds them
@@ -221,6 +230,7 @@ function M.new(step)
     for _, family in ipairs { "tables", "audit", "declare" } do
       require("dmlua.guards." .. family).add(guards, step, tools)
     end
+    setmetatable(guards, { __index = function(_, name) require("dmlua.guards.former").tell(name) end })
   end
   return setmetatable(guards, {
     __index = function(_, name) load() return guards[name] end,

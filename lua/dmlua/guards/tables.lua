@@ -66,6 +66,25 @@ local function wishes_of(columns)
   return plain, unique, keys
 end
 
+-- The elements of `list`, and what came behind it.
+local function unfold(list, ...)
+  local all = table.move(list, 1, #list, 1, {})
+  return table.unpack(table.move({ ... }, 1, select("#", ...), #all + 1, all))
+end
+
+-- table, name, type, {…}, where the options are the column's and the guard's: as table, sa.Column, options.
+local function with_column(table_name, name, ...)
+  local list, place = { ... }, {}
+  local options = record.plain(list[#list]) and table.remove(list) or {}
+  local rest = {}
+  for key, value in pairs(options) do
+    local of = (key == "schema" or key == "column") and place or rest
+    of[key] = value
+  end
+  list[#list + 1] = rest
+  return table_name, require("dmlua.sa").Column(name, table.unpack(list)), place
+end
+
 --- Adds this family's guards to `guards`; `tools` are guards.lua's.
 function M.add(guards, step, tools)
   local settings = step.bind.settings
@@ -130,9 +149,13 @@ function M.add(guards, step, tools)
   end
 
   --- create_tenant_aware_table(table, elements…, {column, type, options of op.create_table}): op.create_table with the
-  --- tenant column, which indexes, unique columns and foreign keys of the columns then begin with; isolated.
+  --- tenant column, which indexes, unique columns and foreign keys of the columns then begin with; isolated. The
+  --- elements may be one list, as in the guide's helper.
   function guards.create_tenant_aware_table(...)
-    local name = "guards.create_tenant_aware_table"
+    local name, _, elements_given = "guards.create_tenant_aware_table", ...
+    if record.plain(elements_given) and record.kind(elements_given[1]) then
+      return guards.create_tenant_aware_table((...), unfold(elements_given, select(3, ...)))
+    end
     local create = require("dmlua.signatures").create_table
     local given = arguments.read(name, { create[1], list = create.list,
       options = with({ column = "name", type = "type" }, create.options) }, ...)
@@ -151,8 +174,10 @@ function M.add(guards, step, tools)
   end
 
   --- add_tenant_aware_column(table, column, {schema, column}): op.add_column to an isolated table; what the column asks
-  --- for, index, unique, foreign keys, begins with the tenant column.
+  --- for, index, unique, foreign keys, begins with the tenant column. The column may be a name, a type and options, as
+  --- in the guide's helper.
   function guards.add_tenant_aware_column(...)
+    if type((select(2, ...))) == "string" then return guards.add_tenant_aware_column(with_column(...)) end
     local given = arguments.read("guards.add_tenant_aware_column", signatures.add, ...)
     local place = { schema = given.schema, column = given.column }
     local plain, unique, keys = wishes_of { given.new_column }
