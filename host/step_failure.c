@@ -10,18 +10,51 @@
 #include "host/trace.h"
 #include "host/txn.h"
 
+/* What is kept of the step: its parts, also those of an earlier run that this one has not come to, and tenants of a loop that
+   is not at its end. */
+static void count_kept(const struct step *step, int *parts, int *tenants)
+{
+    const struct part_list *list = &step->run->at.unfinished;
+    size_t i;
+    *parts = step->finished;
+    *tenants = 0;
+    for (i = 0; i < list->count; i++) {
+        const struct part *part = &list->parts[i];
+        if (strcmp(part->what, step->plan->revision) != 0 || strcmp(part->direction, step->direction) != 0 ||
+            part->number <= *parts)
+            continue;
+        if (part->done)
+            *parts = part->number;
+        else if (part->loop)
+            *tenants = part->tenants;
+    }
+}
+
+/* "nothing of abc was kept". Owned. */
+static char *kept_text(const struct step *step)
+{
+    const char *revision = step->plan->revision;
+    char some[64] = "nothing of", *text = NULL;
+    int parts, tenants;
+    count_kept(step, &parts, &tenants);
+    if (parts > 0)
+        snprintf(some, sizeof some, parts == 1 ? "part 1 of" : "parts 1 to %d of", parts);
+    if (tenants == 0)
+        error_text(&text, "%s %s %s kept", some, revision, parts > 1 ? "were" : "was");
+    else if (parts == 0)
+        error_text(&text, "the work of %d tenant%s of %s was kept", tenants, tenants == 1 ? "" : "s", revision);
+    else
+        error_text(&text, "%s %s and the work of %d tenant%s were kept", some, revision, tenants, tenants == 1 ? "" : "s");
+    return text;
+}
+
 /* What is kept of the step now, in words. */
 static void say_state(struct step *step, struct error *error)
 {
-    char *rows = run_rows_text(step->run);
+    char *rows = run_rows_text(step->run), *loop = show_standing(step), *kept = kept_text(step);
     const char *revision = step->plan->revision;
     const char *at = step->run->at.row_count > 0 ? rows : "base";
     char place[32] = "";
-    const char *was = step->finished > 1 ? "were" : "was";
-    char *loop = show_standing(step);
-    char parts[64] = "nothing of";
-    if (step->finished > 0)
-        snprintf(parts, sizeof parts, step->finished == 1 ? "part 1 of" : "parts 1 to %d of", step->finished);
     if (error->line > 0)
         snprintf(place, sizeof place, ":%d", error->line);
     if (payment_runs(step->run))
@@ -34,11 +67,11 @@ static void say_state(struct step *step, struct error *error)
     else if (loop != NULL && step->looping)
         error_text(&error->state, "database is at %s; %s", at, loop);
     else if (error->kind == ERROR_INTERRUPTED)
-        error_text(&error->state, "database is at %s; %s %s %s kept; run %s again", at, parts, revision, was,
-                   step->run->kind);
+        error_text(&error->state, "database is at %s; %s; run %s again", at, kept, step->run->kind);
     else
-        error_text(&error->state, "database is at %s; %s %s %s kept; correct %s%s and run %s again", at, parts,
-                   revision, was, error->file ? error->file : step->script->path, place, step->run->kind);
+        error_text(&error->state, "database is at %s; %s; correct %s%s and run %s again", at, kept,
+                   error->file ? error->file : step->script->path, place, step->run->kind);
+    free(kept);
     free(loop);
     free(rows);
 }

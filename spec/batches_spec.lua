@@ -65,7 +65,17 @@ describe("tenants.each with batch = { table }", function()
     ["numeric(30,10)"] = { "UNIQUE (id, tenant_id)", "(g + i / 10.0)" },
     ["varchar(20)"] = { "CHECK (true)", "g / 7" }, -- not unique: a batch is as large as it has to be
   } do
-    it("takes keys of type " .. type, function()
+    it("gives integer keys as numbers, others as texts", function()
+    local told = [[log.info("%s: %s %s %s", tenant.id, math.type(batch.first) or "text", math.type(batch.after) or
+      type(batch.after), batch.last)]]
+    for kind, expected in pairs { bigint = { "acme: integer nil 10", "acme: integer integer 25" },
+      text = { "acme: text nil 18", "acme: text string 9" } } do
+      local result = upgrade((project(ranges:format(told, ""), kind)))
+      for _, line in ipairs(expected) do assert.truthy(result.err:find(line .. "\n", 1, true), result.err) end
+    end
+  end)
+
+  it("takes keys of type " .. type, function()
       local folder, database = project(ranges:format("", ', key = "id"'), type, it_is[1], it_is[2])
       upgrade(folder)
       assert.are.equal("1:32", visits(database))

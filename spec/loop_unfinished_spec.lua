@@ -54,6 +54,7 @@ describe("a loop that has partly run", function()
     local result = run "upgrade head"
     refused(result, 3, "versions/bbbb.lua has changed since part 1 of bbbb was run for 10 tenants")
     says(result, "--accept-changed")
+    says(result, "database is at aaaa; the work of 10 tenants of bbbb was kept; correct versions/bbbb.lua")
     assert.are.equal("0:2 1:10", visits(db))
     result = run { "upgrade", "head", "--accept-changed", "--reason", "a typo" }
     succeeded(result)

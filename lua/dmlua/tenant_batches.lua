@@ -88,6 +88,13 @@ local next_keys = [[
   SELECT CAST(key AS text) AS key, place FROM keys
   WHERE place IN (1, %d) OR place = (SELECT pg_catalog.max(place) FROM keys) ORDER BY place]]
 
+local whole_numbers = { smallint = true, integer = true, bigint = true }
+
+-- A key as a script reads it from a row.
+local function value_of(key, text)
+  return text and whole_numbers[key.type] and math.tointeger(text) or text
+end
+
 --- The function that the engine calls for the author's: fn(tenant, {first, last, after, size}) for the next keys of the
 --- tenant, first and last of them inclusive, or not at all where none is left.
 function M.ranges(step, given, fn)
@@ -105,7 +112,8 @@ function M.ranges(step, given, fn)
     if #rows == 0 then return nil end
     local more = rows[#rows].place > size
     local last = more and rows[#rows - 1] or rows[#rows]
-    fn(tenant, { first = rows[1].key, last = last.key, after = after, size = last.place })
+    fn(tenant, { first = value_of(key, rows[1].key), last = value_of(key, last.key), after = value_of(key, after),
+      size = last.place })
     return more and prefix .. last.key or nil
   end
 end
