@@ -261,6 +261,17 @@ return { one = "SELECT 1 AS one" }
       assert.same({}, step.statements(call:format "auto"))
     end)
 
+    it("takes the options of a helper that was given none: { schema = schema }", function()
+      assert.same({ "ALTER TABLE t DROP CONSTRAINT c", "DROP INDEX i", "ALTER TABLE t DROP COLUMN a",
+        "COMMENT ON TABLE t IS NULL", "ALTER TABLE t ADD COLUMN b TIMESTAMP WITHOUT TIME ZONE" }, step.statements [[
+        local schema
+        op.drop_constraint("c", "t", { schema = schema })
+        op.drop_index("i", { schema = schema })
+        op.drop_column("t", "a", { schema = schema })
+        op.drop_table_comment("t", { schema = schema })
+        op.add_column("t", sa.Column("b", sa.DateTime { timezone = schema }, { comment = schema }), { schema = schema })]])
+    end)
+
     it("opens the one door for a foreign key, as the directive does", function()
       assert.equal(3, #step.statements [[op.batch_alter_table("t", {}, function(batch_op)
         batch_op.create_foreign_key("fk", "u", { "a" }, { "id" }) end)]])

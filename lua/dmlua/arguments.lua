@@ -218,12 +218,12 @@ end
 -- Kinds that are tables with names themselves.
 local table_kinds = { string_map = true, parameters = true }
 
--- The trailing table: an author's own table with a string key, or an empty one that no parameter waits for.
+-- The trailing table: an author's own table with a string key, or an empty one that no parameter waits for, which is
+-- what { schema = schema } is for a helper that was given none.
 local function is_options(signature, position, value)
   if not record.plain(value) then return false end
-  local key = next(value)
-  if key == nil then return position > #signature end
-  local parameter = signature[position]
+  local key, parameter = next(value), signature[position]
+  if key == nil then return not parameter or parameter.optional and kinds[parameter[2]](value) == nil end
   return type(key) == "string" and not (parameter and table_kinds[parameter[2]])
 end
 
