@@ -91,7 +91,7 @@ int fix_begin(struct tenant_loop *loop, const char *id, struct error *error)
     return tenant_enter(step, id, error);
 }
 
-enum fix_written { WRITTEN_CATALOGUE, WRITTEN_ROWS, WRITTEN_COUNTED, WRITTEN_NAMES };
+enum fix_written { WRITTEN_CATALOGUE, WRITTEN_ROWS, WRITTEN_COUNTED, WRITTEN_NAMES, WRITTEN_OWN };
 
 static long long written_since(const struct fix *fix, enum fix_written what)
 {
@@ -110,6 +110,8 @@ static char *find_breach(const struct fix *fix, long long tagged)
         error_text(&breach, "track_counts is off: nothing counts what it writes");
     else if (written_since(fix, WRITTEN_CATALOGUE) > 0)
         error_text(&breach, "DDL: it has changed the catalogue");
+    else if (!PQgetisnull(fix->last, 0, WRITTEN_OWN))
+        error_text(&breach, "it has written to %s: dmlua's own tables are no fix's", PQgetvalue(fix->last, 0, WRITTEN_OWN));
     else if (fix->tables != NULL && !PQgetisnull(fix->last, 0, WRITTEN_NAMES))
         error_text(&breach, "it has written to %s, which tables does not name", PQgetvalue(fix->last, 0, WRITTEN_NAMES));
     else if (fix->max_rows != NULL && rows > strtoll(fix->max_rows, NULL, 10))
@@ -137,10 +139,11 @@ static int check_done(struct step *step, const char *id, long long *rows, struct
     const struct fix *fix = step->fix;
     struct ledger *ledger = step->run->ledger;
     struct origin origin = {.revision = step->plan->revision, .file = step->script->path, .tenant = id};
+    const char *values[3] = {fix->tables, ledger->schema, ledger->table};
     ledger_send(ledger, LEDGER_CURSORS, 0, NULL, &origin);
     ledger_send(ledger, LEDGER_CONSTRAINTS, 0, NULL, &origin);
     tenant_leave(step);
-    ledger_send_wanted(ledger, LEDGER_FIX_CHECK, 1, &fix->tables, &origin, &step->fix->last);
+    ledger_send_wanted(ledger, LEDGER_FIX_CHECK, 3, values, &origin, &step->fix->last);
     if (db_await(ledger->db, error) != 0)
         return -1;
     *rows = db_rows(ledger->db) - fix->before;

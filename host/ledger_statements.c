@@ -202,7 +202,12 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation"
          " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
          " AND c.relkind IN ('r', 'p', 'f') AND c.relpersistence <> 't'"
-         " AND c.relnamespace <> CAST('pg_catalog' AS regnamespace) AND c.oid NOT IN (SELECT id FROM allowed))"},
+         " AND c.relnamespace <> CAST('pg_catalog' AS regnamespace) AND c.oid NOT IN (SELECT id FROM allowed)),"
+         " (SELECT pg_catalog.string_agg(DISTINCT c.relname, ', ') FROM pg_catalog.pg_locks l"
+         " JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+         " WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'"
+         " AND n.nspname = CAST($2 AS name) AND c.relname IN (CAST($3 AS name), 'dmlua_ledger', 'dmlua_progress',"
+         " 'dmlua_undo', 'dmlua_tables', 'dmlua_tenants', 'dmlua_database'))"},
     /* One that is older than the transaction has its rows already. */
     [LEDGER_HELD] =
         {{LEDGER_HELD, ERROR_REFUSED, "TenantIsolationError: the callback of tenants.each leaves a cursor WITH HOLD open",

@@ -68,6 +68,19 @@ describe("a fix may not do what its header does not say:", function()
 end)
 
 describe("a fix", function()
+  it("may not write dmlua's own tables, whatever its role may and its header says", function()
+    local db, folder = project(fix("", '"customers"'))
+    succeeds(folder, "run mend --tenant acme")
+    for name, tables in pairs { dmlua_ledger = '"dmlua_ledger"', dmlua_progress = '"customers"',
+      dmlua_database = false } do
+      helper.execute(db.owner, ("GRANT ALL ON %s TO app"):format(name))
+      helper.write(folder .. "/fixes/mend.lua", ("%s\nfunction run() %s end"):format(
+        tables and ("tables = { %s }"):format(tables) or "", sql("DELETE FROM " .. name)))
+      fails(folder, 3, "run mend --tenant acme", "it has written to " .. name .. ": dmlua's own tables are no fix's")
+      assert.are_not.equal("0", helper.value(db, "SELECT count(*) FROM " .. name))
+    end
+  end)
+
   it("begins for each tenant with the settings that the session had", function()
     local db, folder = project(fix [[
       op.execute("UPDATE customers SET status = current_setting('application_name') || current_setting('DateStyle')")

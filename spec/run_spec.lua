@@ -129,6 +129,10 @@ describe("run", function()
     assert.truthy(result.err:find "acme: another version of activate %(%x+%) was run by owner at")
     assert.falsy(result.err:find("globex: another version", 1, true))
     assert.are.equal("acme globex", who_has(db, "gone"))
+    helper.write(folder .. "/fixes/activate.lua", fix(set_active, "-- once more"))
+    says(succeeds(folder, "activate --tenant initech"),
+      "another version of activate was run for 2 tenants more: acme, globex\n")
+    assert.falsy(succeeds(folder, "activate --all-tenants").err:find("more:", 1, true))
   end)
 
   it("knows a file that was renamed", function()

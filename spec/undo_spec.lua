@@ -152,6 +152,16 @@ describe("undo", function()
     succeeds(folder, "undo mend --all-tenants")
   end)
 
+  it("is of no run that is not named", function()
+    local _, folder = project(activate)
+    succeeds(folder, "run mend --tenant acme --undo-log")
+    for _, word in ipairs { "", "fixes/" } do
+      local result = helper.dmlua({ "undo", word, "--all-tenants" }, { cwd = folder })
+      assert.are.equal(2, result.code, result.err)
+      assert.truthy(result.err:find("'" .. word .. "' names no run", 1, true), result.err)
+    end
+  end)
+
   it("undoes the last run of a name", function()
     local db, folder = ran(nil, sql_fix "UPDATE customers SET status = status || '+'")
     succeeds(folder, "run mend --all-tenants --again --undo-log")

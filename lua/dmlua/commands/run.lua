@@ -85,6 +85,23 @@ local function allowed(header, found)
   return params.encode(oids)
 end
 
+local named_at_most = 10
+
+-- Says who had another form of it and is not in this run. `earlier`: those by id, in the order of `done`.
+local function say_others(fix, list, done, earlier)
+  local here, ids, others = {}, {}, 0
+  for _, row in ipairs(list) do here[row.id] = true end
+  for _, it in ipairs(done) do
+    if earlier[it.tenant] == it and not here[it.tenant] then
+      others = others + 1
+      if others <= named_at_most then ids[others] = it.tenant end
+    end
+  end
+  if others == 0 then return end
+  line("another version of %s was run for %s more: %s%s", fix.name, fix_report.count(others, "tenant"),
+    table.concat(ids, ", "), others > named_at_most and ", …" or "")
+end
+
 -- Leaves those out for whom this very file has run, and says so; says who had another form of it.
 local function without_done(fix, list, done, again)
   local same, earlier, left, skipped = {}, {}, {}, {}
@@ -102,6 +119,8 @@ local function without_done(fix, list, done, again)
       end
     end
   end
+  for id in pairs(same) do earlier[id] = nil end
+  say_others(fix, list, done, earlier)
   return left, skipped
 end
 

@@ -74,6 +74,7 @@ end
 local function find_runs(session, word)
   local name = word:match "[^/]*$":gsub("%.lua$", "")
   local by_id, by_name = {}, {}
+  if name == "" then errors.usage("'%s' names no run: its id, the beginning of it, or the fix's name", word) end
   if not session:has_tables() then no_run(session, name) end
   for _, row in ipairs(session:read(runs_text, { name })) do
     if row.run == name:lower() then return { name = row.name, runs = { row } } end
