@@ -152,6 +152,17 @@ describe("undo", function()
     succeeds(folder, "undo mend --all-tenants")
   end)
 
+  it("goes from the last tenant to the first, so that rows that they share come back", function()
+    local db, folder = project(fix([[op.execute("UPDATE shared SET n = n || :t", { t = tenant.id })]], '"shared"'),
+      "CREATE TABLE shared (id int PRIMARY KEY, n text); INSERT INTO shared VALUES (1, ''); GRANT ALL ON shared TO app")
+    for _, whom in ipairs { "--all-tenants", "--tenant acme --tenant initech --tenant globex" } do
+      succeeds(folder, "run mend --undo-log " .. whom:gsub("%-%-tenant acme.*", "--all-tenants"))
+      assert.are.equal("acmeglobexinitech", helper.value(db, "SELECT n FROM shared"))
+      succeeds(folder, "undo mend " .. whom)
+      assert.are.equal("", helper.value(db, "SELECT n FROM shared"))
+    end
+  end)
+
   it("is of no run that is not named", function()
     local _, folder = project(activate)
     succeeds(folder, "run mend --tenant acme --undo-log")
@@ -229,7 +240,7 @@ describe("undo", function()
       if not it.event then lines[#lines + 1] = it end
     end
     assert.are.equal("acme skipped", lines[1].tenant .. " " .. lines[1].outcome)
-    assert.are.equal("globex done 3", ("%s %s %d"):format(lines[2].tenant, lines[2].outcome, lines[2].rows))
+    assert.are.equal("initech done 3", ("%s %s %d"):format(lines[2].tenant, lines[2].outcome, lines[2].rows))
     assert.are.equal("undo mend 2 1 6", ("%s %s %d %d %d"):format(lines[4].command, lines[4].script, lines[4].done,
       lines[4].skipped, lines[4].rows))
   end)

@@ -43,7 +43,8 @@ SELECT what AS name FROM {s}.dmlua_ledger WHERE version_table = {t} AND kind = '
 GROUP BY what ORDER BY pg_catalog.max(id) DESC LIMIT 1000]]
 
 -- The tenants of the run $1, or of the fix $2, each with its last run; of its pre-images the state (kept, done: undone,
--- forgotten; null: none were kept), and by whom and when.
+-- forgotten; null: none were kept), and by whom and when. The last one first: where tenants share rows, those are as it
+-- left them.
 local tenants_text = [[
 SELECT * FROM (SELECT DISTINCT ON (l.tenant) l.tenant, l.id, CAST(l.run_id AS text) AS run, l.sha256, p.state, u.who,
     u.at
@@ -56,7 +57,7 @@ SELECT * FROM (SELECT DISTINCT ON (l.tenant) l.tenant, l.id, CAST(l.run_id AS te
     AND coalesce(w.tenant, l.tenant) = l.tenant ORDER BY w.id DESC LIMIT 1) u ON true
   WHERE l.version_table = {t} AND l.kind = 'run' AND l.outcome = 'done'
     AND (l.run_id = CAST($1 AS uuid) OR l.what = CAST($2 AS text))
-  ORDER BY l.tenant, l.id DESC) t ORDER BY t.id]]
+  ORDER BY l.tenant, l.id DESC) t ORDER BY t.id DESC]]
 
 local function describe(it)
   return ("%s %s, %s by %s at %s UTC"):format(it.run, it.name, fix_report.count(it.tenants, "tenant"), it.who, it.at)
@@ -94,16 +95,18 @@ end
 -- The tenants that the command line names, of those that it was run for.
 local function chosen(options, found, tenants)
   if options.all_tenants then return tenants end
-  local by_id, ids, list, seen = {}, {}, {}, {}
+  local by_id, ids, list, named = {}, {}, {}, {}
   for i, it in ipairs(tenants) do by_id[it.tenant], ids[i] = it, it.tenant end
   for _, id in ipairs(options.tenant) do
+    named[id] = true
     if not by_id[id] then
       errors.raise { kind = "usage",
         message = ("%s was not run for a tenant '%s'%s"):format(found.name, id, errors.suggestion(id, ids)),
         hint = ("it was for %s"):format(fix_report.count(#ids, "tenant")) }
     end
-    if not seen[id] then list[#list + 1] = by_id[id] end
-    seen[id] = true
+  end
+  for _, it in ipairs(tenants) do
+    if named[it.tenant] then list[#list + 1] = it end
   end
   return list
 end
