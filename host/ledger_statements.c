@@ -11,7 +11,7 @@
 #define TABLE_ROWS \
     "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0)" \
     " FROM pg_catalog.pg_stat_xact_user_tables WHERE NOT (relname LIKE '%\\_audit' AND EXISTS (SELECT FROM" \
-    " pg_catalog.pg_trigger t WHERE t.tgrelid = relid AND t.tgname = relname || '_keep')))"
+    " pg_catalog.pg_trigger t WHERE t.tgrelid = relid AND t.tgname = pg_catalog.concat(relname, '_keep'))))"
 #define THE_STEP "version_table = {t} AND what = $1 AND direction = $2"
 /* Setting, id, user. */
 #define TENANT_SENTENCE                                                                                                     \
@@ -33,7 +33,9 @@
 
 /* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
    `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
-   Functions are named with their schema, since a script may have changed search_path. */
+   Functions are named with their schema, since a script may have changed search_path; and operators where pg_catalog has
+   none for just these types (varchar = varchar, name || text): else one that somebody has made in a schema of the path
+   would be called, as the migrator. */
 const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
@@ -72,14 +74,14 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_VERSION_UPDATE] =
         {{LEDGER_VERSION_UPDATE, ERROR_BUSY,
           "", BUSY_HINT, NULL}, /* Alembic's words, with its names */
-         "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num = $2 RETURNING 1)"
+         "WITH changed AS (UPDATE {v} SET version_num = $1 WHERE version_num OPERATOR(pg_catalog.=) $2 RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
          " 'Online migration expected to match one row when updating ''' || $2 || ''' to ''' || $1 || ''' in '''"
          " || {t} || '''; ' || pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_VERSION_DELETE] =
         {{LEDGER_VERSION_DELETE, ERROR_BUSY,
           "", BUSY_HINT, NULL},
-         "WITH changed AS (DELETE FROM {v} WHERE version_num = $1 RETURNING 1)"
+         "WITH changed AS (DELETE FROM {v} WHERE version_num OPERATOR(pg_catalog.=) $1 RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN"
          " 'Online migration expected to match one row when deleting ''' || $1 || ''' in ''' || {t} || '''; '"
          " || pg_catalog.count(*) || ' found' END") " FROM changed"},

@@ -107,7 +107,7 @@
     "   LATERAL (SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(" \
     "    g, '!', '!!'), '_', '!_'), '%', '!%'), '*', '%') AS pattern) l" \
     "   WHERE g <> '' AND (mc.relname LIKE l.pattern ESCAPE '!'" \
-    "   OR mn.nspname || '.' || mc.relname LIKE l.pattern ESCAPE '!')) THEN 'global' END)," \
+    "   OR pg_catalog.concat(mn.nspname, '.', mc.relname) LIKE l.pattern ESCAPE '!')) THEN 'global' END)," \
     "  pg_catalog.max(d.declared))" \
     " FROM pg_catalog.pg_class mc JOIN pg_catalog.pg_namespace mn ON mn.oid = mc.relnamespace" \
     " LEFT JOIN " tables " d ON d.name = pg_catalog.format('%I.%I', mn.nspname, mc.relname) AND " holds \

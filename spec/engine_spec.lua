@@ -190,6 +190,21 @@ describe("a step", function()
     assert.is_true(has(db, "public.two"))
   end)
 
+  it("moves the version with nobody else's operator", function()
+    local db = helper.database()
+    local folder = project(db, { [[ op.execute [=[
+      CREATE TABLE called (name text);
+      CREATE FUNCTION same(varchar, varchar) RETURNS boolean LANGUAGE plpgsql AS $$
+        BEGIN INSERT INTO public.called VALUES ('='); RETURN CAST($1 AS text) = CAST($2 AS text); END $$;
+      CREATE OPERATOR = (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = same);
+    ]=] ]], [[ op.execute("CREATE TABLE two (id int)") ]] })
+    for _, words in ipairs { "upgrade head", "downgrade -1" } do
+      local result = helper.dmlua(words, { cwd = folder })
+      assert.are.equal("", result.code == 0 and "" or result.err)
+    end
+    assert.are.equal("0", helper.value(db, "SELECT count(*) FROM called"))
+  end)
+
   it("is told what -x gave on the command line, before and behind the verb", function()
     local folder = project(helper.database(), { [[
       local x = context.get_x_argument({ as_dictionary = true })

@@ -57,15 +57,15 @@ static const char done_text[] =
    primary key. */
 static const char tables_text[] =
     "SELECT n.name, CAST(c.oid AS text) AS oid, (SELECT CAST(g.tgrelid AS text) FROM pg_catalog.pg_trigger g"
-    " WHERE g.tgrelid = pg_catalog.to_regclass(pg_catalog.quote_ident(s.nspname) || '.'"
-    " || pg_catalog.quote_ident(c.relname || '_audit')) AND g.tgname = c.relname || '_audit_keep') AS audit,"
+    " WHERE g.tgrelid = CAST(pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.nspname,"
+    " pg_catalog.concat(c.relname, '_audit'))) AS oid) AND g.tgname = pg_catalog.concat(c.relname, '_audit_keep')) AS audit,"
     " pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
     " (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.place)"
     " FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place),"
     " pg_catalog.pg_attribute a WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid"
     " AND a.attnum = k.number) AS key"
     " FROM pg_catalog.unnest(CAST($1 AS text[])) AS n(name)"
-    " LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(n.name)"
+    " LEFT JOIN pg_catalog.pg_class c ON c.oid = CAST(pg_catalog.to_regclass(n.name) AS oid)"
     " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace";
 
 /* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…},
