@@ -204,6 +204,10 @@ static const char *privilege_of(const char *statement, const char *word, const c
         return strcmp(word, "CREATE") == 0 ? "CREATE" : "USAGE";
     if (writes(word) && !is_target(statement, word, name))
         return "SELECT";
+    if (strcmp(word, "CREATE") == 0)
+        return strcasestr(statement, "REFERENCES") != NULL ? "REFERENCES"
+               : strcasestr(statement, "TRIGGER") != NULL  ? "TRIGGER"
+                                                           : "SELECT";
     for (i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i][0], word) == 0)
             return words[i][1];
@@ -232,7 +236,7 @@ static char *quoted(const char *name)
 /* Does a table's name begin at `at`? What stands before it says so; else it may be a column's. */
 static bool is_table_place(const char *statement, const char *at)
 {
-    static const char *const words[] = {"FROM", "JOIN", "INTO", "UPDATE", "ONLY", "TABLE", "USING", ","};
+    static const char *const words[] = {"FROM", "JOIN", "INTO", "UPDATE", "ONLY", "TABLE", "USING", "REFERENCES", "ON", ","};
     size_t i, size;
     while (at > statement && isspace((unsigned char)at[-1]))
         at--;

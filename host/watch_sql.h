@@ -9,14 +9,16 @@
    their schema, since a script may have changed search_path. */
 
 /* A table, or what shows a table's rows, that is the service's: no temporary one, none of an extension's, none of
-   dmlua's own. */
+   dmlua's own, no version table, which is known by its one column, also where it is another tree's. */
 #define WATCH_IS_OURS \
     " c.relkind IN ('r', 'p', 'f', 'm', 'v') AND c.relpersistence <> 't'" \
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')" \
     " AND NOT (n.nspname = CAST($5 AS name) AND (c.relname = CAST($6 AS name) OR c.relname IN (" \
     "'dmlua_ledger', 'dmlua_progress', 'dmlua_tenants', 'dmlua_tables', 'dmlua_database', 'dmlua_undo')))" \
     " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d" \
-    "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')"
+    "  WHERE d.classid = CAST('pg_catalog.pg_class' AS regclass) AND d.objid = c.oid AND d.deptype = 'e')" \
+    " AND NOT (c.relkind = 'r' AND c.relnatts = 1 AND EXISTS (SELECT FROM pg_catalog.pg_attribute v" \
+    "  WHERE v.attrelid = c.oid AND v.attnum = 1 AND v.attname = 'version_num' AND NOT v.attisdropped))"
 
 /* Its oid, or NULL. */
 #define WATCH_APP_ROLE "CAST(pg_catalog.to_regrole(pg_catalog.quote_ident($7)) AS oid)"

@@ -56,7 +56,7 @@ describe("a failed statement is answered with the way out", function()
   end
 
   it("when a privilege is missing: role, privilege and GRANT are named", function()
-    helper.execute(database, [[CREATE TABLE "Theirs" (id int, "Theirs" int); CREATE SCHEMA hidden]])
+    helper.execute(database, [[CREATE TABLE "Theirs" (id int PRIMARY KEY, "Theirs" int); CREATE SCHEMA hidden]])
     local denied = {
       { 'op.execute(\'INSERT INTO "Theirs" VALUES (1)\')', 'GRANT INSERT ON "Theirs" TO owner' },
       { 'op.execute(\'UPDATE "Theirs" SET id = 1\')', 'GRANT SELECT, UPDATE ON "Theirs" TO owner' },
@@ -67,6 +67,11 @@ describe("a failed statement is answered with the way out", function()
       { 'op.execute(\'SELECT t."Theirs" FROM orders, public."Theirs" t\')',
         'GRANT SELECT ON public."Theirs" TO owner' },
       { 'op.execute(\'SELECT t."Theirs" FROM "Theirs" t\')', 'GRANT SELECT ON "Theirs" TO owner' },
+      { 'op.execute(\'CREATE TABLE n (id int REFERENCES public."Theirs")\')',
+        'GRANT REFERENCES ON public."Theirs" TO owner' },
+      { [[op.execute('CREATE TRIGGER t AFTER INSERT ON "Theirs" EXECUTE FUNCTION tsvector_update_trigger()')]],
+        'GRANT TRIGGER ON "Theirs" TO owner' },
+      { 'op.execute(\'CREATE TABLE n AS SELECT * FROM "Theirs"\')', 'GRANT SELECT ON "Theirs" TO owner' },
       { 'op.execute("CREATE TABLE hidden.t (id int)")', "GRANT CREATE ON SCHEMA hidden TO owner" },
       { 'op.execute("SELECT * FROM hidden.t")', "GRANT USAGE ON SCHEMA hidden TO owner" },
     }
