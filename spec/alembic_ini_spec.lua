@@ -23,6 +23,33 @@ describe("an alembic.ini of Alembic's template", function()
   end
 end)
 
+describe("an alembic.ini's script_location", function()
+  local function project(location, place)
+    local folder = helper.folder()
+    helper.write(folder .. "/conf/alembic.ini", "[alembic]\nscript_location = " .. location .. "\n")
+    helper.write(folder .. "/conf/" .. place .. "/versions/a.py", "revision = 'a'\ndown_revision = None\n")
+    return folder
+  end
+
+  it("may name a folder of a Python package beside the file, or in src/", function()
+    for location, place in pairs { ["app:migrations"] = "app/migrations",
+      ["my.app:db/migrations"] = "my/app/db/migrations", ["app:scripts"] = "src/app/scripts",
+      ["odd:name"] = "odd:name" } do
+      local folder = project(location, place)
+      assert.equal("a (head)\n", (dmlua(folder, "-c conf/alembic.ini heads")))
+      assert.equal("Generating conf/" .. place .. "/versions/b_more.lua ...  done\n",
+        (dmlua(folder, "-c conf/alembic.ini revision -m more --rev-id b")))
+    end
+  end)
+
+  it("is refused with the way out where the package is not found", function()
+    local result = helper.dmlua("-c conf/alembic.ini heads", { cwd = project("app:migrations", "else") })
+    assert.equal(2, result.code)
+    assert.matches("Path doesn't exist: conf/app:migrations", result.err, 1, true)
+    assert.matches("write the folder itself", result.err, 1, true)
+  end)
+end)
+
 describe("an alembic.ini's URL", function()
   -- The URL as dmlua shows it, and the connection's own view of it.
   local function connects(url, more)

@@ -57,6 +57,9 @@ int settings_merge(struct config *config, const struct config_options *options, 
 char *url_variable(const char *service);
 struct setting *setting_of(const struct config *config, const char *key);
 
+/* package.c: a script_location that names a Python package's folder becomes that folder, where it is found. */
+void package_resolve(struct config *config);
+
 /* rails.c: why config_check_rails would refuse a setting. Owned; null: it would not. */
 char *setting_problem(const struct config *config, const struct key *key);
 

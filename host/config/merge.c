@@ -246,5 +246,6 @@ int settings_merge(struct config *config, const struct config_options *options, 
     if (options->url != NULL)
         setting_put(config, key_find("url"), options->url, text_copy("--url"));
     merge_defaults(config);
+    package_resolve(config);
     return 0;
 }

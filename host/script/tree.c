@@ -44,7 +44,11 @@ static int missing_folder(const char *path, struct error *error)
 {
     error_set(error, ERROR_USAGE,
               "Path doesn't exist: %s.  Please use the 'init' command to create a new scripts folder.", path);
-    error_text(&error->hint, "`dmlua init` makes one; script_location in the configuration says where it is");
+    if (strchr(path, ':') != NULL)
+        error_text(&error->hint, "of PACKAGE:FOLDER the package is looked for beside the configuration and in src/; "
+                                 "write the folder itself as script_location");
+    else
+        error_text(&error->hint, "`dmlua init` makes one; script_location in the configuration says where it is");
     return -1;
 }
 
