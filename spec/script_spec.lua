@@ -156,7 +156,11 @@ Path: versions/a.lua
     refuses('\nlocal revision = "a"', "revision is local here; remove 'local'", 2)
     refuses('revision = "a"\nlocal x, down_revision = 1, "b"', "down_revision is local here; remove 'local'", 2)
     refuses('revision = "a"\nlocal function upgrade() end', "upgrade is local here; remove 'local'", 2)
+    refuses('local revision <const> = "a"', "revision is local here; remove 'local'", 1)
+    refuses('revision = "a"\nlocal x, down_revision <const> = 1, "b"', "down_revision is local here; remove 'local'", 2)
     accepts('revision = "a" function upgrade() local revision = 1 return revision end', "a")
+    accepts('revision = "a"\nfunction upgrade()\n  local depends_on <const> = "b"\n  return depends_on\nend', "a")
+    accepts('local x <const> = "a"\nrevision = x', "a")
     accepts('do local revision = 1 end revision = "a"', "a")
   end)
 

@@ -142,8 +142,19 @@ local function read_revision(file)
   return revision
 end
 
+-- Lua folds a constant away: `local revision <const> = "a"` leaves no local. Indented, it may be a function's own.
+local function folded_local(file)
+  if not file.text:find("<%s*const") then return nil end
+  for _, list in ipairs { fields, entries } do
+    for _, name in ipairs(list) do
+      local pattern = "\nlocal%s[^\n=]*%f[%w_]" .. name .. "%s*<%s*const"
+      if rawget(file.env, name) == nil and ("\n" .. file.text):find(pattern) then return name end
+    end
+  end
+end
+
 local function check_locals(file, locals)
-  local name = locals[1]
+  local name = locals[1] or folded_local(file)
   if not name then return end
   local what = file.is_entry[name] and "functions are looked up" or "header is read"
   fail(file.path, line_of(file.text, name), nil, "%s is local here; remove 'local': the %s in the file's globals", name,
