@@ -183,6 +183,7 @@ describe("op.get_bind():execute", function()
 
   it("knows its dialect", function()
     assert.equal("postgresql", run "return bind.dialect.name")
+    assert.equal("postgresql", run "return bind.engine.dialect.name")
   end)
 
   it("refuses misspelt methods and arguments of another type", function()

@@ -1,3 +1,4 @@
+local server = require "spec.helper"
 local step = require "spec.step"
 
 local function sql(script)
@@ -269,7 +270,21 @@ return { one = "SELECT 1 AS one" }
         op.drop_index("i", { schema = schema })
         op.drop_column("t", "a", { schema = schema })
         op.drop_table_comment("t", { schema = schema })
-        op.add_column("t", sa.Column("b", sa.DateTime { timezone = schema }, { comment = schema }), { schema = schema })]])
+        op.add_column("t", sa.Column("b", sa.DateTime { timezone = schema }), { schema = schema })]])
+    end)
+
+    it("adds the constraints of a column that is there already no second time, with if_not_exists", function()
+      local connection = server.connect(server.database().owner)
+      connection:exec "BEGIN; CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE t (a int)"
+      local script = [[
+        op.add_column("t", sa.Column("b", sa.Integer, sa.ForeignKey("p.id", { name = "Fk", ondelete = "CASCADE" }),
+          sa.ForeignKey("p.id"), { unique = true, comment = "c" }), { if_not_exists = true })
+        op.add_column("t", sa.Column("c", sa.Integer, { unique = true, index = true }), { if_not_exists = true })]]
+      assert.equal("Fk t_b_fkey t_b_key", step.run(step.runner(connection), script .. "\n" .. script .. [[
+
+        return op.get_bind():scalar("SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint"
+          .. " WHERE conrelid = 't'::regclass")]]))
+      connection:exec "ROLLBACK"
     end)
 
     it("opens the one door for a foreign key, as the directive does", function()

@@ -81,6 +81,7 @@ function result:close() end
 
 ---@class dmlua.connection
 ---@field dialect {name: string}
+---@field engine {dialect: {name: string}}
 local connection = {}
 ---Waits for all that was sent before, and for this.
 ---@param sql string|dmlua.text

@@ -110,7 +110,9 @@ function M.new(step)
     return result.new(bind:query(last.sql, last.params, file, last.line, true, last.verbatim))
   end
 
-  local connection = strict.object("bind", { dialect = strict.view("dialect", { name = "postgresql" }) }, {
+  local dialect = strict.view("dialect", { name = "postgresql" })
+  local engine = strict.view("engine", { dialect = dialect })
+  local connection = strict.object("bind", { dialect = dialect, engine = engine }, {
     execute = connection_execute,
     --- The text as it stands: SQLAlchemy's name for execute without sa.text.
     exec_driver_sql = connection_execute,

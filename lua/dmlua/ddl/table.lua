@@ -158,27 +158,40 @@ function M.rename_table(record)
     .. quote.ident(record.new_table_name) }
 end
 
+local function named(name)
+  return name and " CONSTRAINT " .. quote.ident(name) or ""
+end
+
+-- What stands in ADD COLUMN comes about with the column, and not again where the column is there already.
+local function inline_constraints(record)
+  local column, text = record.column, ""
+  if record.if_not_exists and column.unique and not column.index then text = named(column.unique_name) .. " UNIQUE" end
+  if not record.inline_references and not record.if_not_exists then return text end
+  for _, key in ipairs(column.foreign_keys) do
+    text = text .. named(key.name) .. " " .. constraint_ddl.references(key)
+  end
+  return text
+end
+
 local function add_column_text(record)
   local column = record.column
   local view = setmetatable({ refers = #column.foreign_keys > 0 }, { __index = column })
   local serial = column.primary_key and column_ddl.counts_up(view, true)
   local text = "ADD COLUMN " .. (record.if_not_exists and "IF NOT EXISTS " or "") .. column_ddl.definition(view, serial)
   if record.inline_primary_key and column.primary_key then text = text .. " PRIMARY KEY" end
-  for _, key in ipairs(record.inline_references and column.foreign_keys or {}) do
-    text = text .. (key.name and " CONSTRAINT " .. quote.ident(key.name) or "") .. " " .. constraint_ddl.references(key)
-  end
-  return text
+  return text .. inline_constraints(record)
 end
 
 --- ALTER TABLE … ADD COLUMN, then its constraints, its index, its comment.
 function M.add_column(record)
   local column = record.column
   local statements = { alter(record) .. add_column_text(record) }
-  if column.unique and not column.index then
+  if column.unique and not column.index and not record.if_not_exists then
     local unique = constraint_ddl.unique { name = column.unique_name, columns = { column.name } }
     statements[#statements + 1] = alter(record) .. "ADD " .. unique
   end
-  for _, key in ipairs(record.inline_references and {} or column.foreign_keys) do
+  local inline = record.inline_references or record.if_not_exists
+  for _, key in ipairs(inline and {} or column.foreign_keys) do
     local constraint = column_ddl.foreign_key(column, key)
     statements[#statements + 1] = alter(record) .. "ADD " .. constraint_ddl.foreign_key(constraint)
   end
