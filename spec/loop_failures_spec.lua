@@ -97,6 +97,11 @@ describe("a loop with failures", function()
     refused(run "upgrade head", 6, "\n  t05: no at versions/bbbb.lua:12\n")
   end)
 
+  it("names the line also of what is refused before anything is sent", function()
+    local run = project(loop("op.copy_from('customers', { { tenant_id = tenant.id } })"))
+    says(run "upgrade head", "t01: COPY inside tenants.each: PostgreSQL refuses it under row security at versions/bbbb.lua:12")
+  end)
+
   it("says of which table dmlua's own refusal is", function()
     local run, db = project(loop('op.execute("CREATE TABLE bare (id int)")'))
     helper.execute(db, "GRANT CREATE ON SCHEMA public TO app")

@@ -73,6 +73,14 @@ describe("tenants.each", function()
       helper.value(db, "SELECT count(*) FROM customers WHERE seen_as = tenant_id AND by_role = 'app'"))
   end)
 
+  it("refuses TRUNCATE, which row security does not hold", function()
+    for _, sql in ipairs { "/* all */ TRUNCATE customers", "SELECT 1; truncate table only customers" } do
+      local db, result = run(("tenants.each(function() op.execute('%s') end)"):format(sql))
+      refused(result, 3, "TenantIsolationError: op.execute: TRUNCATE in a tenant's loop takes the rows of all tenants")
+      assert.are.equal("12", helper.value(db, "SELECT count(*) FROM customers"))
+    end
+  end)
+
   it("binds a tenant's id beside the SQL, with whatever quotes it has", function()
     local db, result = run [[ tenants.each(function(tenant)
       op.execute("UPDATE customers SET status = :t WHERE tenant_id = :t", { t = tenant.id }) end) ]]

@@ -13,6 +13,7 @@
 #include "host/loop/flight.h"
 #include "host/state.h"
 #include "host/step.h"
+#include "host/trace.h"
 
 #define BOX_TYPE "dmlua.step"
 #define RESULT_TYPE "dmlua.step.result"
@@ -91,7 +92,12 @@ static bool read_alone(lua_State *L, const char *sql, struct step_alone *alone)
 /* In a visit it is the tenant's failure, not the step's. */
 int bind_fail(lua_State *L, struct step *step, struct error *error)
 {
-    error_copy(step->visit != NULL ? &step->visit->failure : &step->failure, error);
+    if (step->visit != NULL) { /* one of many: where it was, without the way there */
+        trace_fill(L, error);
+        error_copy(&step->visit->failure, error);
+    } else {
+        error_copy(&step->failure, error);
+    }
     return state_raise(L, error);
 }
 

@@ -61,6 +61,16 @@ local function check_options(name, options)
   arguments.fail(name, "the isolation level is dmlua's: put it into op.get_context():autocommit_block(fn)")
 end
 
+-- The one statement that row security does not know: it would empty the table for all tenants.
+local function refuse_truncate(name, parts, file)
+  for _, part in ipairs(parts) do
+    if part.words and part.words[1] == "TRUNCATE" then
+      errors.raise { kind = "refused", file = file, line = part.line, hint = "DELETE FROM empties it for this tenant",
+        message = ("TenantIsolationError: %s: TRUNCATE in a tenant's loop takes the rows of all tenants"):format(name) }
+    end
+  end
+end
+
 -- The statements of a text with their origins, and the author's file. What refuses a transaction is refused here,
 -- before anything is sent.
 local function statements(step, name, given)
@@ -77,6 +87,8 @@ local function statements(step, name, given)
   end
   if not step.tenant and not step.bind.fix then -- inside, the server compares before the tenant's transaction ends
     require("dmlua.by_hand").refuse(name, step.bind.settings, parts, file)
+  elseif step.tenant then
+    refuse_truncate(name, parts, file)
   end
   return parts, file
 end
