@@ -55,21 +55,36 @@ static int find_revision(struct bill *bill, const struct tree *tree, const char 
 
 enum { NAMED = 10 }; /* debts that an error names */
 
+/* Is it another loop's of the same step? */
+static bool is_named_before(const struct run *run, int row)
+{
+    int before;
+    for (before = 0; before < row; before++)
+        if (strcmp(debt_text(run, before, DEBT_TENANT), debt_text(run, row, DEBT_TENANT)) == 0 &&
+            strcmp(debt_text(run, before, DEBT_WHAT), debt_text(run, row, DEBT_WHAT)) == 0 &&
+            strcmp(debt_text(run, before, DEBT_DIRECTION), debt_text(run, row, DEBT_DIRECTION)) == 0)
+            return true;
+    return false;
+}
+
 /* "bbbb by t03, bbbb by t07": the debts that there are. Owned. */
 static char *name_debts(const struct run *run)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    int row;
+    int row, named = 0;
     if (out == NULL)
         abort();
-    for (row = 0; row < debt_rows(run) && row < NAMED; row++)
-        fprintf(out, "%s%s%s by %.100s", row > 0 ? ", " : "",
+    for (row = 0; row < debt_rows(run); row++) {
+        if (is_named_before(run, row) || ++named > NAMED)
+            continue;
+        fprintf(out, "%s%s%s by %.100s", named > 1 ? ", " : "",
                 strcmp(debt_text(run, row, DEBT_DIRECTION), "downgrade") == 0 ? "the downgrade of " : "",
                 debt_text(run, row, DEBT_WHAT), debt_text(run, row, DEBT_TENANT));
-    if (debt_rows(run) > NAMED)
-        fprintf(out, " and %d more", debt_rows(run) - NAMED);
+    }
+    if (named > NAMED)
+        fprintf(out, " and %d more", named - NAMED);
     fclose(out);
     return text;
 }

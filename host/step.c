@@ -218,6 +218,7 @@ struct step *step_new(struct run *run, const struct graph_step *plan, const stru
     step->plan = plan;
     step->script = script;
     step->direction = plan->up ? "upgrade" : "downgrade";
+    step->began = clock_now(); /* or later, when the steps before it are done: note_begin */
     run->ledger->revision = plan->revision;
     run->stale = run->stale || run->dirty;
     run->dirty = false;
