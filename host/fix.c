@@ -37,7 +37,8 @@ int fix_check_statement(const struct db_statement *statement, struct error *erro
 int fix_refuse_outside(const struct step *step, struct error *error)
 {
     error_set(error, ERROR_USAGE, "%s sends a statement outside of run(tenant)", step->script->path);
-    error_text(&error->hint, "the top level only assigns and defines; what works on the database stands in run(tenant)");
+    error_text(&error->hint,
+               "the top level only assigns and defines; what works on the database stands in run(tenant)");
     return -1;
 }
 
@@ -98,8 +99,8 @@ static long long written_since(const struct fix *fix, enum fix_written what)
     return strtoll(PQgetvalue(fix->last, 0, what), NULL, 10) - strtoll(PQgetvalue(fix->first, 0, what), NULL, 10);
 }
 
-/* What the fix has done that its header does not allow, by the server and, of rows, by the command tags too. Owned; null:
-   nothing. */
+/* What the fix has done that its header does not allow, by the server and, of rows, by the command tags too. Owned;
+   null: nothing. */
 static char *find_breach(const struct fix *fix, long long tagged)
 {
     long long rows = written_since(fix, WRITTEN_ROWS);
@@ -111,9 +112,11 @@ static char *find_breach(const struct fix *fix, long long tagged)
     else if (written_since(fix, WRITTEN_CATALOGUE) > 0)
         error_text(&breach, "DDL: it has changed the catalogue");
     else if (!PQgetisnull(fix->last, 0, WRITTEN_OWN))
-        error_text(&breach, "it has written to %s: dmlua's own tables are no fix's", PQgetvalue(fix->last, 0, WRITTEN_OWN));
+        error_text(&breach, "it has written to %s: dmlua's own tables are no fix's",
+                   PQgetvalue(fix->last, 0, WRITTEN_OWN));
     else if (fix->tables != NULL && !PQgetisnull(fix->last, 0, WRITTEN_NAMES))
-        error_text(&breach, "it has written to %s, which tables does not name", PQgetvalue(fix->last, 0, WRITTEN_NAMES));
+        error_text(&breach, "it has written to %s, which tables does not name",
+                   PQgetvalue(fix->last, 0, WRITTEN_NAMES));
     else if (fix->max_rows != NULL && rows > strtoll(fix->max_rows, NULL, 10))
         error_text(&breach, "%lld rows written, max_rows is %s", rows, fix->max_rows);
     return breach;
@@ -132,8 +135,8 @@ static int judge(const struct step *step, long long tagged, struct error *error)
     return -1;
 }
 
-/* What is still to come of the fix comes before its context ends: what constraints were deferred to, and what a cursor WITH
-   HOLD would do at the COMMIT, as the migrator. Then it is looked at what it has done. */
+/* What is still to come of the fix comes before its context ends: what constraints were deferred to, and what a cursor
+   WITH HOLD would do at the COMMIT, as the migrator. Then it is looked at what it has done. */
 static int check_done(struct step *step, const char *id, long long *rows, struct error *error)
 {
     const struct fix *fix = step->fix;
@@ -245,8 +248,8 @@ int fix_fail(struct tenant_loop *loop, const char *id, int attempt, char **messa
     int decision = -1;
     take_back(step, error);
     masked = config_mask(step->run->config, error->message);
-    error_text(message, "%s%s%s%s%s", error->sqlstate, error->sqlstate[0] ? ": " : "", masked, error->detail ? "; " : "",
-               error->detail ? error->detail : "");
+    error_text(message, "%s%s%s%s%s", error->sqlstate, error->sqlstate[0] ? ": " : "", masked,
+               error->detail ? "; " : "", error->detail ? error->detail : "");
     free(masked);
     if (error->kind != ERROR_REFUSED)
         decision = loop_fail(loop, id, attempt, error);

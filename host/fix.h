@@ -27,9 +27,9 @@ struct fix {
 PGresult *fix_tenants(struct run *run, const struct script *script, struct error *error);
 
 /* [-2, +0] Runs the script for the tenants, a list of rows with their id, below a table of options at the top: its
-   on_tenant is called with {tenant, outcome, rows, seconds, message} once a tenant's transaction is over. A failed tenant does not
-   end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind refused. For an
-   undo `script` has the fix's name and hash alone: what runs is lua/dmlua/undo.lua. */
+   on_tenant is called with {tenant, outcome, rows, seconds, message} once a tenant's transaction is over. A failed
+   tenant does not end the run but makes it fail, kind partial; one that did what the script may not do ends it, kind
+   refused. For an undo `script` has the fix's name and hash alone: what runs is lua/dmlua/undo.lua. */
 int fix_run(lua_State *L, struct run *run, const struct script *script, struct fix *fix, struct error *error);
 
 /* The transaction of one tenant, as in host/loop/visit.h. */

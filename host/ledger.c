@@ -11,8 +11,8 @@
 static const char create_version[] = "CREATE TABLE IF NOT EXISTS {v} (version_num VARCHAR(32) NOT NULL, "
                                      "CONSTRAINT {p} PRIMARY KEY (version_num))";
 
-/* An id in a key: an entry of a btree has 2,704 bytes of room. What is longer than a hash is one, which no shorter id can
-   be; each step is IMMUTABLE, unlike convert_to. A backslash is doubled because the format `escape` reads it. */
+/* An id in a key: an entry of a btree has 2,704 bytes of room. What is longer than a hash is one, which no shorter id
+   can be; each step is IMMUTABLE, unlike convert_to. A backslash is doubled because the format `escape` reads it. */
 #define TENANT_KEY                                                                                               \
     "CASE WHEN pg_catalog.octet_length(tenant) <= 64 THEN tenant ELSE 'sha256:' || pg_catalog.encode("            \
     "pg_catalog.sha256(pg_catalog.decode(pg_catalog.replace(tenant, pg_catalog.chr(92),"                          \
@@ -94,8 +94,8 @@ static void put_name(FILE *out, const struct names *names, char which)
     }
 }
 
-/* Expands {v} (the version table), {s} (its schema), {t} (its name as text) and {p} (its key): the one place where names of
-   ours are put into SQL. Owned. */
+/* Expands {v} (the version table), {s} (its schema), {t} (its name as text) and {p} (its key): the one place where
+   names of ours are put into SQL. Owned. */
 static char *expand(const struct ledger *ledger, const char *text)
 {
     struct names names;
@@ -184,15 +184,16 @@ void ledger_guard(struct ledger *ledger)
     ledger_send(ledger, old ? LEDGER_GUARD_13 : LEDGER_GUARD, 0, NULL, NULL);
 }
 
-/* Functions only, no table of the catalogue: on a fresh connection that is a third of the time, and every verb waits for
-   it. pg_identify_object quotes the schema's name. */
+/* Functions only, no table of the catalogue: on a fresh connection that is a third of the time, and every verb waits
+   for it. pg_identify_object quotes the schema's name. */
 static const char find_tables[] =
     "SELECT s.name,"
     " pg_catalog.to_regclass(pg_catalog.quote_ident(s.name) || '.' || pg_catalog.quote_ident($2)) IS NOT NULL,"
     " pg_catalog.to_regclass(pg_catalog.quote_ident(s.name) || '.dmlua_database') IS NOT NULL,"
     " current_user, session_user, pg_catalog.current_setting('role')"
     " FROM (SELECT coalesce(CAST($1 AS text), (pg_catalog.parse_ident((pg_catalog.pg_identify_object("
-    "  CAST(CAST('pg_catalog.pg_class' AS regclass) AS oid), pg_catalog.to_regclass(pg_catalog.quote_ident($2)), 0)).schema"
+    "  CAST(CAST('pg_catalog.pg_class' AS regclass) AS oid), pg_catalog.to_regclass(pg_catalog.quote_ident($2)),"
+    " 0)).schema"
     "  ))[1], CAST(pg_catalog.current_schema() AS text)) AS name OFFSET 0) s";
 
 int ledger_look(struct ledger *ledger, struct error *error)
@@ -290,7 +291,8 @@ int ledger_create(struct ledger *ledger, const struct config *config, struct err
     send_text(ledger, insert_database, 2, database);
     if (txn_commit(ledger, error) != 0) {
         if (strcmp(error->sqlstate, "42501") == 0)
-            error_text(&error->hint, "GRANT CREATE, USAGE ON SCHEMA %s TO %s, or migrate as the role that owns the database",
+            error_text(&error->hint,
+                       "GRANT CREATE, USAGE ON SCHEMA %s TO %s, or migrate as the role that owns the database",
                        ledger->schema, ledger->user);
         if (strcmp(error->sqlstate, "3F000") == 0)
             error_text(&error->hint, "CREATE SCHEMA \"%s\", or correct version_table_schema", ledger->schema);

@@ -7,7 +7,8 @@
 
 struct config;
 
-/* The version table, Alembic's own, and dmlua's tables beside it: their names, their statements, what stands in them. */
+/* The version table, Alembic's own, and dmlua's tables beside it: their names, their statements, what stands in
+   them. */
 struct ledger {
     struct db *db;
     char *schema;      /* where the version table is or will be */
@@ -52,7 +53,7 @@ enum ledger_statement {
     LEDGER_DEBT_TAKE,      /* what, direction, part, run */
     LEDGER_DEBT_DROP,      /* what, direction, part, tenant */
     LEDGER_FIX_BEGIN,      /* answers with rows written so far, of the catalogue and of tables */
-    LEDGER_FIX_CHECK,      /* oids of the tables it may write as an array, or null, schema, version table; enum fix_written */
+    LEDGER_FIX_CHECK,      /* oids of the tables it may write, or null, schema, version table; enum fix_written */
     LEDGER_HELD,
     LEDGER_CURSORS,
     LEDGER_FIX_TENANT,     /* hash of the script, run, tenant, name, may it be done already */
@@ -107,9 +108,11 @@ void ledger_send_wanted(struct ledger *ledger, enum ledger_statement statement, 
                         const struct origin *origin, PGresult **into);
 /* Prepares one of them on the connection, unless it is; says whether something was sent. */
 bool ledger_prepare(struct ledger *ledger, enum ledger_statement statement);
-/* A statement of the host's that is not worth preparing; `{s}` and `{v}` as in a ledger_read, `into` as above or null. */
+/* A statement of the host's that is not worth preparing; `{s}` and `{v}` as in a ledger_read, `into` as above or
+   null. */
 void ledger_send_text(struct ledger *ledger, const char *text, int count, const char *const *values, PGresult **into);
-/* The same; its rows are not counted, and it may raise: see struct db_host. `host` outlives the statement and is plain. */
+/* The same; its rows are not counted, and it may raise: see struct db_host. `host` outlives the statement and is
+   plain. */
 void ledger_send_host(struct ledger *ledger, const struct db_host *host, const char *text, int count,
                       const char *const *values, PGresult **into);
 /* Sends the session's own settings: no idle time-out, row security off. */

@@ -3,8 +3,8 @@
 #include "host/watch_sql.h"
 
 #define RAISE(expression) "CAST(coalesce('dmlua[' || " expression " || ']', '1') AS integer)"
-/* What this transaction has written, by the server's own counters, and what it had before in this session. What an audit
-   trigger notes (guards.ensure_audit_trigger) is no row of the fix's. */
+/* What this transaction has written, by the server's own counters, and what it had before in this session. What an
+   audit trigger notes (guards.ensure_audit_trigger) is no row of the fix's. */
 #define CATALOGUE_ROWS \
     "(SELECT coalesce(pg_catalog.sum(n_tup_ins + n_tup_upd + n_tup_del), 0) FROM pg_catalog.pg_stat_xact_sys_tables" \
     " WHERE schemaname = 'pg_catalog')"
@@ -14,28 +14,30 @@
     " pg_catalog.pg_trigger t WHERE t.tgrelid = relid AND t.tgname = pg_catalog.concat(relname, '_keep'))))"
 #define THE_STEP "version_table = {t} AND what = $1 AND direction = $2"
 /* Setting, id, user. */
-#define TENANT_SENTENCE                                                                                                     \
-    "CASE WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)"                                      \
-    " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2"                            \
-    " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3"                      \
+#define TENANT_SENTENCE \
+    "CASE WHEN coalesce(pg_catalog.current_setting($1, true), '') <> CAST($2 AS text)" \
+    " THEN $1 || ' is ' || coalesce(pg_catalog.current_setting($1, true), '') || ', was ' || $2" \
+    " WHEN current_user <> CAST($3 AS text) THEN 'current_user is ' || current_user || ', was ' || $3" \
     " WHEN pg_catalog.current_setting('row_security') <> 'on' THEN 'row_security is off' END"
 /* What, direction, part, run. */
-#define LOOP_SENTENCE                                                                                                       \
-    "CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1"                              \
-    " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''"                                  \
-    " AND state IN ('running', 'owed') FOR KEY SHARE)"                                                                      \
+#define LOOP_SENTENCE \
+    "CASE WHEN (SELECT run_id FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1" \
+    " AND direction = $2 AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = ''" \
+    " AND state IN ('running', 'owed') FOR KEY SHARE)" \
     " IS DISTINCT FROM CAST($4 AS uuid) THEN 'another run has taken it over or finished it' END"
 #define BUSY_HINT "another runner has been here since the plan was made; run again"
-#define WATCH_HINT                                                                                                           \
-    "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or, when it is for everybody, "  \
+#define WATCH_HINT \
+    "isolate the table with guards.ensure_tenant_column and guards.ensure_tenant_isolation, or," \
+    " when it is for everybody, " \
     "declare it with guards.declare_global, { tenant = \"global\" } or global_tables"
-#define STATE_HINT "put it back before the function ends: RESET ROLE, SET row_security = off, RESET of the tenant setting"
+#define STATE_HINT "put it back before the function ends: RESET ROLE, SET row_security = off," \
+    " RESET of the tenant setting"
 
-/* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be prepared.
-   `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's message.
-   Functions are named with their schema, since a script may have changed search_path; and operators where pg_catalog has
-   none for just these types (varchar = varchar, name || text): else one that somebody has made in a schema of the path
-   would be called, as the migrator. */
+/* A statement whose job is to raise casts a sentence to integer: that costs a third of a DO block and can be
+   prepared. `expression` is the sentence, or NULL when all is well; host/db/error.c takes it out of the server's
+   message. Functions are named with their schema, since a script may have changed search_path; and operators where
+   pg_catalog has none for just these types (varchar = varchar, name || text): else one that somebody has made in a
+   schema of the path would be called, as the migrator. */
 const struct ledger_text ledger_texts[LEDGER_COUNT] = {
     [LEDGER_BEGIN] = {{.slot = LEDGER_BEGIN}, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"},
     [LEDGER_BEGIN_READ_ONLY] = {{.slot = LEDGER_BEGIN_READ_ONLY}, "BEGIN READ ONLY"},
@@ -86,20 +88,20 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " 'Online migration expected to match one row when deleting ''' || $1 || ''' in ''' || {t} || '''; '"
          " || pg_catalog.count(*) || ' found' END") " FROM changed"},
     [LEDGER_RECORD] = {{.slot = LEDGER_RECORD},
-                       "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
-                       " client,"
-                       " rows, sha256, outcome, reason, note, duration, who, started)"
+                       "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment,"
+                       " tenant, client, rows, sha256, outcome, reason, note, duration, who, started)"
                        " VALUES ({t}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
                        " coalesce(CAST($14 AS double precision) * interval '1 second',"
                        " pg_catalog.clock_timestamp() - pg_catalog.now()),"
                        " session_user, coalesce(pg_catalog.clock_timestamp()"
                        " - CAST($14 AS double precision) * interval '1 second', pg_catalog.now()))"},
     [LEDGER_TALLY] = {{.slot = LEDGER_TALLY},
-                      "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant,"
-                      " client, rows, outcome, note, duration, who, started)"
-                      " SELECT {t}, CAST($1 AS uuid), $2, c.what, nullif(c.part, 0), $3, $4, c.tenant, $5, c.rows, 'counted',"
-                      " c.place, interval '0', session_user, pg_catalog.now()"
-                      " FROM ROWS FROM (pg_catalog.unnest(CAST($6 AS text[])), pg_catalog.unnest(CAST($7 AS integer[])),"
+                      "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment,"
+                      " tenant, client, rows, outcome, note, duration, who, started)"
+                      " SELECT {t}, CAST($1 AS uuid), $2, c.what, nullif(c.part, 0), $3, $4, c.tenant, $5, c.rows,"
+                      " 'counted', c.place, interval '0', session_user, pg_catalog.now()"
+                      " FROM ROWS FROM (pg_catalog.unnest(CAST($6 AS text[])),"
+                      " pg_catalog.unnest(CAST($7 AS integer[])),"
                       " pg_catalog.unnest(CAST($8 AS text[])), pg_catalog.unnest(CAST($9 AS bigint[])),"
                       " pg_catalog.unnest(CAST($10 AS text[]))) AS c(what, part, tenant, rows, place)"},
     [LEDGER_PROGRESS_PUT] = {{.slot = LEDGER_PROGRESS_PUT},
@@ -119,7 +121,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
                               " AND tenant <> '' AND state = 'skipped' LIMIT 1),"
                               " kept AS (UPDATE {s}.dmlua_progress SET state = 'owed' WHERE " THE_STEP
                               " AND tenant = '' AND EXISTS (SELECT FROM debts))"
-                              " DELETE FROM {s}.dmlua_progress WHERE " THE_STEP " AND (tenant <> '' AND state <> 'skipped'"
+                              " DELETE FROM {s}.dmlua_progress WHERE " THE_STEP
+                              " AND (tenant <> '' AND state <> 'skipped'"
                               " OR tenant = '' AND NOT EXISTS (SELECT FROM debts))"},
     [LEDGER_TENANT_ENTER] = {{.slot = LEDGER_TENANT_ENTER},
                              "SELECT pg_catalog.set_config($1, $2, true),"
@@ -132,7 +135,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "SELECT " RAISE(TENANT_SENTENCE) ", pg_catalog.set_config('role', $4, true),"
          " pg_catalog.set_config('row_security', 'off', true), pg_catalog.set_config($1, '', true)"},
     [LEDGER_SETTING_KEEP] = {{.slot = LEDGER_SETTING_KEEP},
-                             "SELECT pg_catalog.set_config($1, coalesce(pg_catalog.current_setting($2, true), ''), true)"},
+                             "SELECT pg_catalog.set_config($1,"
+                             " coalesce(pg_catalog.current_setting($2, true), ''), true)"},
     /* For the session: a COMMIT in the midst of the step would bring back what was hidden for the transaction alone. */
     [LEDGER_SETTING_BACK] = {{.slot = LEDGER_SETTING_BACK},
                              "SELECT pg_catalog.set_config($1, pg_catalog.current_setting($2), false)"},
@@ -155,7 +159,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " run_id = EXCLUDED.run_id, changed = pg_catalog.now()"
          " WHERE p.state <> 'done' AND p.cursor IS NOT DISTINCT FROM $7 RETURNING 1)"
          " SELECT " RAISE(LOOP_SENTENCE)
-         ", CAST(CASE WHEN NOT EXISTS (SELECT FROM claimed) THEN 'another run has been with ' || $5 ELSE '2000-01-01' END"
+         ", CAST(CASE WHEN NOT EXISTS (SELECT FROM claimed) THEN 'another run has been with ' || $5"
+         " ELSE '2000-01-01' END"
          " AS date), pg_catalog.set_config($8, $5, true), pg_catalog.set_config('row_security', 'on', true),"
          " pg_catalog.set_config('role', $9, true)"},
     /* Role and context stay as they are: the transaction is over next, and constraints that wait for its COMMIT are
@@ -182,7 +187,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $5 || ' is done' END") " FROM changed"},
     [LEDGER_DEBT_TAKE] =
         {{LEDGER_DEBT_TAKE, ERROR_BUSY, "the debt is not there any more", BUSY_HINT, NULL},
-         "WITH taken AS (UPDATE {s}.dmlua_progress SET run_id = CAST($4 AS uuid), changed = pg_catalog.now() WHERE " THE_STEP
+         "WITH taken AS (UPDATE {s}.dmlua_progress SET run_id = CAST($4 AS uuid), changed = pg_catalog.now()"
+         " WHERE " THE_STEP
          " AND part = CAST($3 AS integer) AND round = 0 AND tenant_key = '' AND state = 'owed' RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN 'another run has settled it' END") " FROM taken"},
     [LEDGER_DEBT_DROP] =
@@ -190,11 +196,11 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "WITH dropped AS (DELETE FROM {s}.dmlua_progress WHERE " THE_STEP
          " AND part = CAST($3 AS integer) AND round = 0 AND tenant = $4 RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $4 || ' owes nothing' END") " FROM dropped"},
-    /* The session's counters may still have in them what transactions before this one wrote. The host keeps the numbers: a
-       setting could be set by the fix. */
+    /* The session's counters may still have in them what transactions before this one wrote. The host keeps the
+       numbers: a setting could be set by the fix. */
     [LEDGER_FIX_BEGIN] = {{.slot = LEDGER_FIX_BEGIN}, "SELECT " CATALOGUE_ROWS ", " TABLE_ROWS},
-    /* Whoever writes a table holds ROW EXCLUSIVE on it until the transaction ends, be it in a trigger or a DO block, and
-       DDL of whatever kind writes the catalogue. A partition is its table's. */
+    /* Whoever writes a table holds ROW EXCLUSIVE on it until the transaction ends, be it in a trigger or a DO block,
+       and DDL of whatever kind writes the catalogue. A partition is its table's. */
     [LEDGER_FIX_CHECK] =
         {{.slot = LEDGER_FIX_CHECK},
          "WITH RECURSIVE allowed(id) AS (SELECT pg_catalog.unnest(CAST($1 AS oid[]))"
@@ -212,7 +218,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          " 'dmlua_undo', 'dmlua_tables', 'dmlua_tenants', 'dmlua_database'))"},
     /* One that is older than the transaction has its rows already. */
     [LEDGER_HELD] =
-        {{LEDGER_HELD, ERROR_REFUSED, "TenantIsolationError: the callback of tenants.each leaves a cursor WITH HOLD open",
+        {{LEDGER_HELD, ERROR_REFUSED,
+          "TenantIsolationError: the callback of tenants.each leaves a cursor WITH HOLD open",
           "CLOSE it, or declare it without HOLD", NULL},
          "SELECT " RAISE("(SELECT pg_catalog.min(name) || ' would be carried out at COMMIT, as the migrator'"
          " FROM pg_catalog.pg_cursors WHERE is_holdable AND creation_time >= pg_catalog.now())")},
@@ -222,8 +229,10 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
         {{LEDGER_FIX_TENANT, ERROR_BUSY, "the tenant was done by another run", BUSY_HINT, NULL},
          "WITH changed AS (INSERT INTO {s}.dmlua_progress AS p (version_table, what, direction, part, run_id, tenant,"
          " state, statements) VALUES ({t}, $1, 'run', 1, CAST($2 AS uuid), $3, 'done', $4)"
-         " ON CONFLICT (version_table, what, direction, part, round, tenant_key) DO UPDATE SET run_id = EXCLUDED.run_id,"
-         " cursor = pg_catalog.concat_ws(' ', p.cursor, p.run_id), changed = pg_catalog.now() WHERE CAST($5 AS boolean) RETURNING 1)"
+         " ON CONFLICT (version_table, what, direction, part, round, tenant_key)"
+         " DO UPDATE SET run_id = EXCLUDED.run_id,"
+         " cursor = pg_catalog.concat_ws(' ', p.cursor, p.run_id), changed = pg_catalog.now()"
+         " WHERE CAST($5 AS boolean) RETURNING 1)"
          " SELECT " RAISE("CASE WHEN pg_catalog.count(*) <> 1 THEN $3 || ' is done' END") " FROM changed"},
     [LEDGER_CONSTRAINTS] = {{.slot = LEDGER_CONSTRAINTS}, "SET CONSTRAINTS ALL IMMEDIATE"},
     [LEDGER_INDEX_VALID] =
@@ -232,7 +241,8 @@ const struct ledger_text ledger_texts[LEDGER_COUNT] = {
          "SELECT " RAISE("CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_index"
          " WHERE indexrelid = pg_catalog.to_regclass($1) AND indisvalid) THEN $1 || ' is not valid' END") ""},
     [LEDGER_WATCH] = {{LEDGER_WATCH, ERROR_REFUSED,
-                       "TenantIsolationError: the step leaves tables neither tenant-isolated nor declared global", WATCH_HINT,
+                       "TenantIsolationError: the step leaves tables neither tenant-isolated nor declared global",
+                       WATCH_HINT,
                        NULL},
                       WATCH_TABLES " SELECT " RAISE(WATCH_SENTENCE)},
     [LEDGER_WATCH_MILDLY] = {{.slot = LEDGER_WATCH_MILDLY}, WATCH_TABLES " SELECT " WATCH_SENTENCE},

@@ -34,8 +34,9 @@ struct part_list {
     size_t count;
 };
 
-/* From rows of what, direction, part, state, hash, statements, answers, cursor, and of a loop's tenants how many are done
-   or begun and how many skipped, up to the first row whose state is `owed`: says whether there is none. Owned: parts_free. */
+/* From rows of what, direction, part, state, hash, statements, answers, cursor, and of a loop's tenants how many are
+   done or begun and how many skipped, up to the first row whose state is `owed`: says whether there is none. Owned:
+   parts_free. */
 bool parts_read(const PGresult *result, struct part_list *list);
 void parts_free(struct part_list *list);
 /* The part, or null. Borrowed. */

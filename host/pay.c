@@ -37,7 +37,8 @@ static int find_revision(struct bill *bill, const struct tree *tree, const char 
             error_text(&bill->revision, "%s", target);
             return 0;
         }
-    rc = graph_resolve(tree_graph(tree), target, (const char *const *)run->at.rows, run->at.row_count, &list, &graph_error);
+    rc = graph_resolve(tree_graph(tree), target, (const char *const *)run->at.rows, run->at.row_count, &list,
+                       &graph_error);
     if (rc != 0) {
         error_set(error, ERROR_USAGE, "%s", graph_error.message);
         error_put(&error->hint, graph_error.hint);
@@ -122,16 +123,18 @@ static int check_applied(const struct bill *bill, const struct tree *tree, struc
     struct graph_list applied = {0};
     bool up = strcmp(bill->direction, "upgrade") == 0, has = false;
     size_t i;
-    if (graph_applied(graph, (const char *const *)bill->run->at.rows, bill->run->at.row_count, &applied, &graph_error) == 0)
+    if (graph_applied(graph, (const char *const *)bill->run->at.rows, bill->run->at.row_count, &applied,
+                      &graph_error) == 0)
         for (i = 0; i < applied.count; i++)
             has = has || strcmp(graph_id(graph, applied.revisions[i]), bill->revision) == 0;
     graph_list_free(&applied);
     graph_error_clear(&graph_error);
     if (has == up)
         return 0;
-    error_set(error, ERROR_USAGE, "%s is %sapplied: the %s is not what the database stands on", bill->revision, up ? "not " : "",
-              bill->direction);
-    error_text(&error->hint, "--only-tenant pays what a loop left out in a step that is done; `dmlua current` shows what is owed");
+    error_set(error, ERROR_USAGE, "%s is %sapplied: the %s is not what the database stands on", bill->revision,
+              up ? "not " : "", bill->direction);
+    error_text(&error->hint,
+               "--only-tenant pays what a loop left out in a step that is done; `dmlua current` shows what is owed");
     return -1;
 }
 
@@ -144,7 +147,8 @@ static int write_off(const struct bill *bill, struct error *error)
     run_send_head(run, bill->revision, bill->direction, 0);
     for (i = 0; i < run->options.only_count; i++)
         for (row = 0; row < debt_rows(run); row++) {
-            const char *values[4] = {bill->revision, bill->direction, debt_text(run, row, DEBT_PART), run->options.only[i]};
+            const char *values[4] = {bill->revision, bill->direction, debt_text(run, row, DEBT_PART),
+                                     run->options.only[i]};
             if (!is_of(bill, row) || strcmp(debt_text(run, row, DEBT_TENANT), run->options.only[i]) != 0)
                 continue;
             ledger_send(run->ledger, LEDGER_DEBT_DROP, 4, values, NULL);
@@ -159,11 +163,12 @@ static int read_parts(const struct bill *bill, struct error *error)
 {
     struct run *run = bill->run;
     const char *values[2] = {bill->revision, bill->direction};
-    PGresult *result = ledger_query(run->ledger,
-                                    "SELECT what, direction, part, 'done', hash, statements, answers, cursor, 0, 0"
-                                    " FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"
-                                    " AND tenant = '' AND state = 'owed' ORDER BY part",
-                                    2, values, error);
+    PGresult *result =
+        ledger_query(run->ledger,
+                     "SELECT what, direction, part, 'done', hash, statements, answers, cursor, 0, 0"
+                     " FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"
+                     " AND tenant = '' AND state = 'owed' ORDER BY part",
+                     2, values, error);
     if (result == NULL)
         return -1;
     parts_free(&run->at.unfinished);
@@ -186,7 +191,8 @@ static int check_file(const struct bill *bill, const struct script *script, stru
             report_log(REPORT_WARN, "dmlua.tenants", "%s has changed since its loop ran; accepted", script->path);
             return 0;
         }
-        error_set(error, ERROR_REFUSED, "%s has changed since its loop ran: the tenant would get another callback than the others",
+        error_set(error, ERROR_REFUSED,
+                  "%s has changed since its loop ran: the tenant would get another callback than the others",
                   script->path);
         error_text(&error->hint, "put the file back as it was, or pay with it as it is now with --accept-changed");
         error_text(&error->file, "%s", script->path);
@@ -209,7 +215,8 @@ static const struct script *find_script(const struct bill *bill, const struct tr
 static void refuse_unpaid(const struct bill *bill, const struct script *script, struct error *error)
 {
     error_set(error, ERROR_REFUSED, "%s no longer comes to the loop of which the debt is", script->path);
-    error_text(&error->hint, "put the file back as it was when the loop ran, or give the debt up with --write-off and --reason TEXT");
+    error_text(&error->hint,
+               "put the file back as it was when the loop ran, or give the debt up with --write-off and --reason TEXT");
     error_text(&error->file, "%s", script->path);
     error_text(&error->revision, "%s", bill->revision);
 }
@@ -245,13 +252,14 @@ static int settle(lua_State *L, struct bill *bill, const struct tree *tree, stru
     if (bill->run->options.write_off)
         return write_off(bill, error);
     script = find_script(bill, tree, error);
-    if (script == NULL || check_applied(bill, tree, error) != 0 || read_parts(bill, error) != 0 || check_file(bill, script, error) != 0)
+    if (script == NULL || check_applied(bill, tree, error) != 0 || read_parts(bill, error) != 0 ||
+        check_file(bill, script, error) != 0)
         return -1;
     return run_loops(L, bill, script, error);
 }
 
-int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *direction, const char *target, char **revision,
-            struct error *error)
+int pay_run(lua_State *L, struct run *run, const struct tree *tree, const char *direction, const char *target,
+            char **revision, struct error *error)
 {
     struct bill bill = {.run = run, .direction = direction};
     int rc = run_begin(run, error);

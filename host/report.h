@@ -37,8 +37,8 @@ struct report_watch {
     void (*event)(void *data); /* as an event, with --json */
     void *data;
 };
-/* From now on it is shown: at the foot of the terminal that stderr is, redrawn ten times a second at most; elsewhere a line
-   every ten seconds. Borrowed until it is over. */
+/* From now on it is shown: at the foot of the terminal that stderr is, redrawn ten times a second at most; elsewhere a
+   line every ten seconds. Borrowed until it is over. */
 void report_watch(const struct report_watch *watch);
 /* It is over: its line goes. */
 void report_unwatch(const struct report_watch *watch);

@@ -11,7 +11,8 @@ enum { FORMAT = 1 }; /* of dmlua's own tables, as this version makes and knows t
 
 /* How many rows of tenants the part has, in some state. */
 #define TENANTS(state) \
-    "(SELECT pg_catalog.count(*) FROM {s}.dmlua_progress t WHERE t.version_table = p.version_table AND t.what = p.what" \
+    "(SELECT pg_catalog.count(*) FROM {s}.dmlua_progress t WHERE t.version_table = p.version_table" \
+    " AND t.what = p.what" \
     " AND t.direction = p.direction AND t.part = p.part AND t.round = p.round AND t.tenant <> '' AND t.state " state ")"
 
 static const char *const texts[READ_COUNT] = {

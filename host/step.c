@@ -74,7 +74,8 @@ static int check_skipped(const struct run *run, struct error *error)
     if (!run->last || run->options.skip_count == 0 || run->skipped)
         return 0;
     error_set(error, ERROR_USAGE, "--skip-tenant: no resumable loop has run");
-    error_text(&error->hint, "only tenants.each(fn, { mode = \"resumable\" }) can leave a tenant out; run again without it");
+    error_text(&error->hint,
+               "only tenants.each(fn, { mode = \"resumable\" }) can leave a tenant out; run again without it");
     return -1;
 }
 
@@ -231,7 +232,8 @@ enum { LATE_MAX = 100 }; /* times that a step is run once more for tenants that 
 static int take_late(struct run *run, struct step *step, struct error *error)
 {
     struct error ignored = {0};
-    report_log(REPORT_INFO, "dmlua.tenants", "%s: %s goes on with the missing tenants", error->message, step->plan->revision);
+    report_log(REPORT_INFO, "dmlua.tenants", "%s: %s goes on with the missing tenants", error->message,
+               step->plan->revision);
     error_clear(error);
     txn_rollback(run->ledger, &ignored);
     error_clear(&ignored);
@@ -241,8 +243,8 @@ static int take_late(struct run *run, struct step *step, struct error *error)
 }
 
 /* Returns 1 when a tenant has appeared for which it has to run once more. */
-static int run_once(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script, bool may_return,
-                    struct error *error)
+static int run_once(lua_State *L, struct run *run, const struct graph_step *plan, const struct script *script,
+                    bool may_return, struct error *error)
 {
     struct step *step = step_new(run, plan, script);
     int rc;

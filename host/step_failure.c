@@ -10,8 +10,8 @@
 #include "host/trace.h"
 #include "host/txn.h"
 
-/* What is kept of the step: its parts, also those of an earlier run that this one has not come to, and tenants of a loop that
-   is not at its end. */
+/* What is kept of the step: its parts, also those of an earlier run that this one has not come to, and tenants of a
+   loop that is not at its end. */
 static void count_kept(const struct step *step, int *parts, int *tenants)
 {
     const struct part_list *list = &step->run->at.unfinished;
@@ -44,7 +44,8 @@ static char *kept_text(const struct step *step)
     else if (parts == 0)
         error_text(&text, "the work of %d tenant%s of %s was kept", tenants, tenants == 1 ? "" : "s", revision);
     else
-        error_text(&text, "%s %s and the work of %d tenant%s were kept", some, revision, tenants, tenants == 1 ? "" : "s");
+        error_text(&text, "%s %s and the work of %d tenant%s were kept", some, revision, tenants,
+                   tenants == 1 ? "" : "s");
     return text;
 }
 

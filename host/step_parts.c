@@ -17,8 +17,8 @@ struct origin step_origin(const struct step *step)
 
 int step_refuse_behind(const struct step *step, struct error *error)
 {
-    error_set(error, ERROR_REFUSED, "part %d of %s is behind its last loop: --only-tenant runs the loops alone", step->part,
-              step->plan->revision);
+    error_set(error, ERROR_REFUSED, "part %d of %s is behind its last loop: --only-tenant runs the loops alone",
+              step->part, step->plan->revision);
     return -1;
 }
 
@@ -62,11 +62,13 @@ int step_check_kept(struct step *step, struct error *error)
         return 0;
     parts_difference(step->kept->statements ? step->kept->statements : "", step->recorder.statements, &before, &now);
     if (step->run->options.accept_changed) {
-        report_log(REPORT_WARN, "dmlua.migration", "part %d of %s has changed since it was done: was %s, is %s; accepted",
-                   step->part, step->plan->revision, before, now);
+        report_log(REPORT_WARN, "dmlua.migration",
+                   "part %d of %s has changed since it was done: was %s, is %s; accepted", step->part,
+                   step->plan->revision, before, now);
     } else {
-        error_set(error, ERROR_REFUSED, "part %d of %s was done by an earlier run, and its statements have changed since",
-                  step->part, step->plan->revision);
+        error_set(error, ERROR_REFUSED,
+                  "part %d of %s was done by an earlier run, and its statements have changed since", step->part,
+                  step->plan->revision);
         error_text(&error->detail, "done: %s\nnow:  %s", before, now);
         error_text(&error->hint, "put the script back as it was, or go on from the next part with --accept-changed");
         error_text(&error->file, "%s", step->script->path);
@@ -80,7 +82,8 @@ void step_send_state_check(struct step *step)
 {
     const struct ledger *ledger = step->run->ledger;
     struct origin origin = step_origin(step);
-    const char *values[4] = {ledger->user, ledger->session, ledger->role, config_get(step->run->config, "tenant_setting")};
+    const char *values[4] = {ledger->user, ledger->session, ledger->role,
+                             config_get(step->run->config, "tenant_setting")};
     origin.file = step->script->path;
     ledger_send(step->run->ledger, LEDGER_CHECK_STATE, 4, values, &origin);
 }
@@ -124,8 +127,8 @@ int step_close_part(struct step *step, struct error *error)
         return rc;
     }
     if (step->recorder.too_much) {
-        error_set(error, ERROR_REFUSED, "part %d of %s has read more than the 1 MB that can be kept for a rerun", step->part,
-                  step->plan->revision);
+        error_set(error, ERROR_REFUSED, "part %d of %s has read more than the 1 MB that can be kept for a rerun",
+                  step->part, step->plan->revision);
         error_text(&error->hint, "read less before autocommit_block, or move the block into a revision of its own");
         return -1;
     }
@@ -144,7 +147,8 @@ int step_close_part(struct step *step, struct error *error)
 int step_cut(struct step *step, struct error *error)
 {
     if (step->tenant != NULL) {
-        error_set(error, ERROR_MIGRATION, "autocommit_block inside tenants.each or run(tenant): a tenant's statements are one transaction");
+        error_set(error, ERROR_MIGRATION,
+                  "autocommit_block inside tenants.each or run(tenant): a tenant's statements are one transaction");
         return -1;
     }
     if (step->run->single) {

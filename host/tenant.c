@@ -46,7 +46,8 @@ int tenant_check_count(const struct step *step, const char *source, size_t count
 }
 
 /* `source` gave the list: the key, or the call's own argument. An empty id would be no tenant context at all. */
-static int check_list(struct step *step, const PGresult *result, const char *source, bool allow_empty, struct error *error)
+static int check_list(struct step *step, const PGresult *result, const char *source, bool allow_empty,
+                      struct error *error)
 {
     int row;
     if (PQnfields(result) == 0) {
@@ -198,8 +199,9 @@ static int check_seen(struct step *step, const struct tenant_seen *seen, struct 
     if (same)
         return 0;
     error_set(error, ERROR_BUSY, "the tenant list has changed while tenants.each ran");
-    error_text(&error->hint, "run again: the step is rolled back, and the loop will see the new list; a script that changes"
-                             " the list itself does so before its loops");
+    error_text(&error->hint,
+               "run again: the step is rolled back, and the loop will see the new list; a script that changes"
+               " the list itself does so before its loops");
     return -1;
 }
 
@@ -212,10 +214,11 @@ int tenant_check_list(struct step *step, struct error *error)
     return 0;
 }
 
-/* Constraint triggers by name. A name that a constraint shares which cannot wait is refused by SET CONSTRAINTS … DEFERRED. */
-#define CONSTRAINT_TRIGGERS(condition)                                                                                     \
-    "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')"                        \
-    " FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace"                             \
+/* Constraint triggers by name. A name that a constraint shares which cannot wait is refused by SET CONSTRAINTS …
+   DEFERRED. */
+#define CONSTRAINT_TRIGGERS(condition) \
+    "(SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')" \
+    " FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace" \
     " WHERE c.contype = 't' AND " condition ")"
 
 /* What the policies do not hold: superusers, BYPASSRLS, and an owner whose tables are not FORCE'd. */
@@ -225,8 +228,8 @@ static const char passes_policies[] =
     " AND pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')),"
     " pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'),"
     " " CONSTRAINT_TRIGGERS("c.condeferrable") ","
-    " " CONSTRAINT_TRIGGERS("c.condeferred AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conname = c.conname"
-                            " AND o.connamespace = c.connamespace AND NOT o.condeferrable)")
+    " " CONSTRAINT_TRIGGERS("c.condeferred AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint o"
+                            " WHERE o.conname = c.conname AND o.connamespace = c.connamespace AND NOT o.condeferrable)")
     " FROM pg_catalog.pg_roles r WHERE r.rolname = coalesce(CAST($1 AS name), current_user)";
 
 static int refuse_role(const struct run *run, const char *role, const char *what, const char *hint, struct error *error)
@@ -241,11 +244,13 @@ static int refuse_role(const struct run *run, const char *role, const char *what
 static int settle_unconfined(struct run *run, struct error *error)
 {
     if (strcmp(config_environment(run->config), "development") != 0)
-        return refuse_role(run, run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
-                           "set tenant_role (or app_role) to a role that the policies hold; %s stays the migrator", error);
+        return refuse_role(
+            run, run->ledger->user, "which passes row security: nothing would hold a tenant's statements",
+            "set tenant_role (or app_role) to a role that the policies hold; %s stays the migrator", error);
     if (!run->unconfined)
-        report_log(REPORT_WARN, "dmlua.tenants", "role %s passes row security and no tenant_role is set: callbacks run unconfined",
-               run->ledger->user);
+        report_log(REPORT_WARN, "dmlua.tenants",
+                   "role %s passes row security and no tenant_role is set: callbacks run unconfined",
+                   run->ledger->user);
     run->unconfined = true;
     return 0;
 }
@@ -254,7 +259,8 @@ static int judge_role(struct run *run, const char *role, const PGresult *result,
 {
     bool passes, member;
     if (PQntuples(result) == 0)
-        return refuse_role(run, role, "which does not exist", "CREATE ROLE %s NOLOGIN, and GRANT it to the migrator", error);
+        return refuse_role(run, role, "which does not exist", "CREATE ROLE %s NOLOGIN, and GRANT it to the migrator",
+                           error);
     passes = *PQgetvalue(result, 0, 0) == 't';
     member = *PQgetvalue(result, 0, 1) == 't';
     if (role == NULL)
@@ -263,7 +269,8 @@ static int judge_role(struct run *run, const char *role, const PGresult *result,
         return refuse_role(run, role, "of which the migrator is no member", "GRANT %s TO the migrator", error);
     if (passes)
         return refuse_role(run, role, "which passes row security: nothing would hold a tenant's statements",
-                           "ALTER ROLE %s NOSUPERUSER NOBYPASSRLS, and let it own no tenant table that is not FORCE'd", error);
+                           "ALTER ROLE %s NOSUPERUSER NOBYPASSRLS, and let it own no tenant table that is not FORCE'd",
+                           error);
     return 0;
 }
 
@@ -320,8 +327,8 @@ static void send_constraints(struct step *step, const char *names, const char *w
     free(sql);
 }
 
-/* What triggers have put off comes before role and context change: at the step's COMMIT it would run as the migrator. (What
-   foreign keys put off runs as their tables' owner, whenever that is.) */
+/* What triggers have put off comes before role and context change: at the step's COMMIT it would run as the migrator.
+   (What foreign keys put off runs as their tables' owner, whenever that is.) */
 static void send_put_off(struct step *step)
 {
     send_constraints(step, step->run->deferrable, "IMMEDIATE");

@@ -22,7 +22,8 @@ static const char let_select[] = "GRANT SELECT ON pg_temp.dmlua_undo_rows TO PUB
 
 static const char keep[] =
     "WITH changed AS (SELECT name, key, pg_catalog.max(before) AS before, pg_catalog.max(after) AS after"
-    " FROM pg_temp.dmlua_undo_rows GROUP BY name, key HAVING pg_catalog.max(before) IS DISTINCT FROM pg_catalog.max(after)),"
+    " FROM pg_temp.dmlua_undo_rows GROUP BY name, key HAVING pg_catalog.max(before) IS DISTINCT"
+    " FROM pg_catalog.max(after)),"
     " kept AS (INSERT INTO {s}.dmlua_undo (version_table, run_id, tenant, table_name, key, before, after)"
     " SELECT {t}, CAST($1 AS uuid), CAST($2 AS text), name, key, before, after FROM changed RETURNING 1)"
     " INSERT INTO {s}.dmlua_progress (version_table, what, direction, part, run_id, tenant, state, cursor)"
@@ -38,7 +39,8 @@ static const char check_loaded[] =
     "SELECT CAST(coalesce('dmlua[' || CASE WHEN p.state IS NULL THEN 'no pre-images were kept'"
     " WHEN p.state <> 'kept' THEN 'the pre-images are gone: another run has been here'"
     " WHEN p.cursor <> CAST(r.count AS text)"
-    " THEN r.count || ' of ' || p.cursor || ' pre-images are there: somebody else has changed dmlua_undo' END || ']', '1')"
+    " THEN r.count || ' of ' || p.cursor || ' pre-images are there: somebody else has changed dmlua_undo' END || ']',"
+    " '1')"
     " AS integer) FROM (SELECT pg_catalog.count(*) AS count FROM pg_temp.dmlua_undo_rows) r"
     " LEFT JOIN {s}.dmlua_progress p ON p.version_table = {t} AND p.what = CAST($1 AS text) AND p.direction = 'undo'"
     " AND p.tenant = CAST($2 AS text)";
@@ -49,20 +51,24 @@ static const char drop[] = "DELETE FROM {s}.dmlua_undo WHERE version_table = {t}
 /* An earlier run of the fix stands again; without one that is not undone, the fix may run again. Nothing of both where
    another run has come since. */
 static const char settle[] =
-    "WITH changed AS (UPDATE {s}.dmlua_progress SET state = 'done', run_id = CAST($3 AS uuid), changed = pg_catalog.now()"
+    "WITH changed AS (UPDATE {s}.dmlua_progress SET state = 'done', run_id = CAST($3 AS uuid),"
+    " changed = pg_catalog.now()"
     " WHERE version_table = {t} AND what = CAST($1 AS text) AND direction = 'undo' AND tenant = CAST($2 AS text)"
-    " AND state = 'kept' RETURNING 1), standing AS (SELECT cursor AS earlier FROM {s}.dmlua_progress WHERE version_table = {t}"
+    " AND state = 'kept' RETURNING 1), standing AS (SELECT cursor AS earlier FROM {s}.dmlua_progress"
+    " WHERE version_table = {t}"
     " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)),"
     " earlier AS (SELECT e.run FROM standing s, pg_catalog.unnest(pg_catalog.string_to_array(s.earlier, ' '))"
     " WITH ORDINALITY AS e(run, place) WHERE e.run <> $1 AND NOT EXISTS (SELECT FROM {s}.dmlua_progress u"
     " WHERE u.version_table = {t} AND u.what = e.run AND u.direction = 'undo' AND u.tenant = CAST($2 AS text)"
     " AND u.state = 'done') ORDER BY e.place DESC LIMIT 1),"
-    " restored AS (UPDATE {s}.dmlua_progress p SET run_id = CAST(e.run AS uuid) FROM earlier e WHERE p.version_table = {t}"
+    " restored AS (UPDATE {s}.dmlua_progress p SET run_id = CAST(e.run AS uuid) FROM earlier e"
+    " WHERE p.version_table = {t}"
     " AND p.what = CAST($4 AS text) AND p.direction = 'run' AND p.tenant = CAST($2 AS text)"
     " AND p.run_id = CAST($1 AS uuid)), released AS (DELETE FROM {s}.dmlua_progress WHERE version_table = {t}"
     " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)"
     " AND NOT EXISTS (SELECT FROM earlier))"
-    " SELECT CAST(coalesce('dmlua[' || CASE WHEN pg_catalog.count(*) <> 1 THEN 'another run has been here' END || ']', '1')"
+    " SELECT CAST(coalesce('dmlua[' || CASE WHEN pg_catalog.count(*) <> 1"
+    " THEN 'another run has been here' END || ']', '1')"
     " AS integer) FROM changed";
 
 static const struct db_host quiet = {.plain = true};
@@ -195,7 +201,8 @@ void undo_settle(struct step *step, const char *run, const char *id)
 /* Row security holds its owner, too, and there is no one tenant to be. */
 static const char owner_is_held[] =
     "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') AND NOT r.rolsuper AND NOT r.rolbypassrls"
-    " FROM pg_catalog.pg_class c, pg_catalog.pg_roles r WHERE c.oid = CAST($1 AS regclass) AND r.rolname = current_user";
+    " FROM pg_catalog.pg_class c, pg_catalog.pg_roles r WHERE c.oid = CAST($1 AS regclass)"
+    " AND r.rolname = current_user";
 
 static const char forget_rows[] = "DELETE FROM {s}.dmlua_undo WHERE version_table = {t} AND run_id = CAST($1 AS uuid)";
 static const char forget_state[] =
@@ -203,7 +210,8 @@ static const char forget_state[] =
     " WHERE version_table = {t} AND what = CAST($1 AS text) AND direction = 'undo' AND state = 'kept'";
 
 /* Sends the transaction but for its COMMIT. */
-static int forget(struct run *run, const struct script *fix, const char *id, bool held, long long *rows, struct error *error)
+static int forget(struct run *run, const struct script *fix, const char *id, bool held, long long *rows,
+                  struct error *error)
 {
     struct ledger *ledger = run->ledger;
     const char *values[2] = {id, run->id};

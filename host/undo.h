@@ -3,9 +3,9 @@
 
 #include "host/step.h"
 
-/* What a fix writes, kept for its undo (doc/fixes.md). Both run in one snapshot (REPEATABLE READ): what the tenant's rows
-   are before and after is read and compared, so that all that differs is this transaction's own work, whoever did it
-   there: statement, trigger, cascade. No lock, no trigger, nothing of another session. The statements are made by
+/* What a fix writes, kept for its undo (doc/fixes.md). Both run in one snapshot (REPEATABLE READ): what the tenant's
+   rows are before and after is read and compared, so that all that differs is this transaction's own work, whoever did
+   it there: statement, trigger, cascade. No lock, no trigger, nothing of another session. The statements are made by
    lua/dmlua/undo_sql.lua. */
 struct undo_log {
     const char *make;          /* makes dmlua_undo; sent where it is not there as it must be */
@@ -26,7 +26,8 @@ void undo_load(struct step *step, const char *run, const char *id, PGresult **lo
 /* Sends what says that the tenant is undone, and drops its pre-images. */
 void undo_settle(struct step *step, const char *run, const char *id);
 
-/* Drops the pre-images of the run `id` that are left, in a transaction with its row in the ledger. `rows`: their number. */
+/* Drops the pre-images of the run `id` that are left, in a transaction with its row in the ledger. `rows`: their
+   number. */
 int undo_forget(struct run *run, const struct script *fix, const char *id, long long *rows, struct error *error);
 
 #endif

@@ -112,7 +112,8 @@ bool bind_may_yield(lua_State *L, struct step *step)
     if (!flight_would_block(step->loop, visit))
         return false;
     visit->blocked = true;
-    error_set(&error, ERROR_MIGRATION, "waits inside a coroutine of the script's own, while other tenants are under way");
+    error_set(&error, ERROR_MIGRATION,
+              "waits inside a coroutine of the script's own, while other tenants are under way");
     bind_fail(L, step, &error);
     return false;
 }
@@ -340,9 +341,10 @@ static const luaL_Reg methods[] = {
 /* [-0, +1] What the vocabulary needs to know of the configuration. */
 static void push_settings(lua_State *L, const struct run *run)
 {
-    static const char *const keys[] = {"tenant_column", "tenant_setting", "tenant_type", "app_role", "tenant_role", "tenants_query",
-                                       "naming_convention.ix", "naming_convention.uq", "naming_convention.ck",
-                                       "naming_convention.fk", "naming_convention.pk", NULL};
+    static const char *const keys[] = {
+        "tenant_column",        "tenant_setting",       "tenant_type",          "app_role",
+        "tenant_role",          "tenants_query",        "naming_convention.ix", "naming_convention.uq",
+        "naming_convention.ck", "naming_convention.fk", "naming_convention.pk", NULL};
     size_t i;
     lua_createtable(L, 0, 16);
     for (i = 0; keys[i] != NULL; i++)

@@ -3,8 +3,8 @@
 
 #include <lua.h>
 
-/* fix(fn, tenants, on_tenant), a method of a fix's bind table: calls fn(tenant) for each row of the list, in a transaction
-   of its own; on_tenant is told how it went (host/fix.h). */
+/* fix(fn, tenants, on_tenant), a method of a fix's bind table: calls fn(tenant) for each row of the list, in a
+   transaction of its own; on_tenant is told how it went (host/fix.h). */
 int bind_fix(lua_State *L);
 
 #endif

@@ -161,8 +161,8 @@ static lua_State *push_thread(lua_State *L, int threads, lua_Integer place)
     return thread;
 }
 
-/* (threads, place, fn, tenant, size or nil, cursor as a C string or null): puts the call on the thread at that place, and answers with
-   it. */
+/* (threads, place, fn, tenant, size or nil, cursor as a C string or null): puts the call on the thread at that place,
+   and answers with it. */
 static int begin_call(lua_State *L)
 {
     lua_State *thread = push_thread(L, 1, lua_tointeger(L, 2));
@@ -205,10 +205,12 @@ static enum flight_step take_cursor(lua_State *thread, struct visit *visit, int 
     else if (results > 0 && lua_isinteger(thread, -results))
         error_text(&visit->after, "%lld", lua_tointeger(thread, -results));
     else if (type != LUA_TNIL)
-        error_set(error, ERROR_MIGRATION, "a batch's function returns where the next one begins, a text, or nil; not a %s",
+        error_set(error, ERROR_MIGRATION,
+                  "a batch's function returns where the next one begins, a text, or nil; not a %s",
                   lua_typename(thread, type));
     if (visit->after != NULL && visit->cursor != NULL && strcmp(visit->after, visit->cursor) == 0)
-        error_set(error, ERROR_MIGRATION, "a batch's function has returned the cursor that it was given: it would never end");
+        error_set(error, ERROR_MIGRATION,
+                  "a batch's function has returned the cursor that it was given: it would never end");
     return error->kind == ERROR_NONE ? FLIGHT_ENDED : FLIGHT_FAILED;
 }
 
@@ -272,8 +274,8 @@ static struct flight_tenant *push_tenants(lua_State *L, lua_Integer count)
     return lua_newuserdatauv(L, (size_t)count * sizeof(struct flight_tenant) + 1, 0);
 }
 
-/* [-0, +0] The tenants of the list at `rows` whom the set at `seen` lacks, with their cursors by the table behind it; they
-   are in the set then. The ids are anchored by the set. */
+/* [-0, +0] The tenants of the list at `rows` whom the set at `seen` lacks, with their cursors by the table behind it;
+   they are in the set then. The ids are anchored by the set. */
 static size_t find_missing(lua_State *L, int rows, int seen, struct flight_tenant *tenants)
 {
     lua_Integer row, count = luaL_len(L, rows);
@@ -314,7 +316,8 @@ static bool visit_missing(lua_State *L, struct tenant_loop *loop, int seen)
     return missing > 0;
 }
 
-/* [-0, +1] The first column of the answer: a table with its values as keys, and the second column's, or true, as values. */
+/* [-0, +1] The first column of the answer: a table with its values as keys, and the second column's, or true, as
+   values. */
 static void push_answers(lua_State *L, struct tenant_loop *loop, PGresult *read(struct tenant_loop *, struct error *))
 {
     struct error error = {0};
@@ -345,7 +348,8 @@ static void push_done(lua_State *L, struct tenant_loop *loop)
         lua_newtable(L);
 }
 
-/* The resumable loop: a transaction a tenant. The list is read before the loop is opened: a wrong one leaves nothing. */
+/* The resumable loop: a transaction a tenant. The list is read before the loop is opened: a wrong one
+   leaves nothing. */
 static void each_resumable(lua_State *L, struct step *step, const struct each *each)
 {
     struct error error = {0};

@@ -15,8 +15,8 @@ int bind_each(lua_State *L);
 struct step *bind_step(lua_State *L);
 /* Inside a tenant's callback of a resumable loop: what has been sent is more than its connection takes, or it waits for
    answers. */
-/* May L be left, to be called on when the visit's state has come about? Only the callback's own thread may. Where it may
-   not, and waiting could be for ever, raises: the tenant's transaction is tried again by itself. */
+/* May L be left, to be called on when the visit's state has come about? Only the callback's own thread may. Where it
+   may not, and waiting could be for ever, raises: the tenant's transaction is tried again by itself. */
 bool bind_may_yield(lua_State *L, struct step *step);
 /* Raises; the step remembers, so that a script that catches the error cannot go on as if nothing had happened. */
 int bind_fail(lua_State *L, struct step *step, struct error *error);

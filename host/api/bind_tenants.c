@@ -26,8 +26,8 @@ static bool seen_before(lua_State *L, int seen, const char *id)
     return before;
 }
 
-/* [-0, +1] The rows of a query's answer, each id once. `from` null: of tenants_query. `visited`: they are those that are
-   meant, and not the list that a call's own is compared with. */
+/* [-0, +1] The rows of a query's answer, each id once. `from` null: of tenants_query. `visited`: they are those that
+   are meant, and not the list that a call's own is compared with. */
 static void push_rows(lua_State *L, const struct wanted *wanted, const char *from, bool allow_empty, bool visited)
 {
     struct error error = {0};
@@ -81,7 +81,8 @@ static void push_chosen(lua_State *L, const struct wanted *wanted, int options)
     else
         lua_pushnil(L);
     if (state_call(L, 2, 1, &error) != 0 ||
-        tenant_check_count(wanted->step, "tenants.each's list", (size_t)luaL_len(L, -1), wanted->allow_empty, &error) != 0)
+        tenant_check_count(wanted->step, "tenants.each's list", (size_t)luaL_len(L, -1), wanted->allow_empty,
+                           &error) != 0)
         bind_fail(L, wanted->step, &error);
 }
 

@@ -6,9 +6,9 @@
 #include "host/step.h"
 
 /* [-0, +1] The rows of the tenants that a call asks for, in the list's order, none twice, each with its `id` as text.
-   `options` is the place of a table {from = a query, or ids, known = whether tenants_query is to be read beside it, allow_empty,
-   choose = fn(rows or nil, known rows or nil) → the rows that are meant} or of nil. With a loop they are read in a
-   transaction of their own, else in the step's, kept for a rerun. Raises. */
+   `options` is the place of a table {from = a query, or ids, known = whether tenants_query is to be read beside it,
+   allow_empty, choose = fn(rows or nil, known rows or nil) → the rows that are meant} or of nil. With a loop they are
+   read in a transaction of their own, else in the step's, kept for a rerun. Raises. */
 struct tenant_loop;
 void bind_tenants_push(lua_State *L, struct step *step, int options, struct tenant_loop *loop);
 /* tenants(options): the same for a script that wants the list itself. */

@@ -157,7 +157,8 @@ static int graph_lua_resolve(lua_State *L)
     lua_settop(L, 3);
     rows = texts_push(L, 3, "rows");
     answer = answer_push(L);
-    if (graph_resolve(graph, text, lua_isnoneornil(L, 3) ? NULL : rows.at, rows.count, &answer->list, &answer->error) != 0)
+    if (graph_resolve(graph, text, lua_isnoneornil(L, 3) ? NULL : rows.at, rows.count, &answer->list,
+                      &answer->error) != 0)
         return answer_raise(L, answer);
     return answer_push_list(L, graph, answer);
 }

@@ -142,10 +142,9 @@ static void push_changed(lua_State *L, const struct changed *changed, size_t cou
     }
 }
 
-/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started, tenants = {done, listed, failed}},
-   debts = {revision, direction, part, tenant, reason, who, since}, changed = files that are
-   not what they were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads
-   only. */
+/* current(tree): {rows = ids, parts = unfinished steps {revision, direction, part, started, tenants = {done, listed,
+   failed}}, debts = {revision, direction, part, tenant, reason, who, since}, changed = files that are not what they
+   were when they ran {revision, file, recorded, sha256}}. Without a tree nothing is compared. Reads only. */
 static int session_current(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -261,7 +260,8 @@ static int listener(lua_State *L, const char *name)
     return 0;
 }
 
-/* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards, debts = what is owed}. */
+/* Shared by the verbs that change a database. Returns {steps = n, heads = the rows afterwards, debts = what
+   is owed}. */
 static int run_command(lua_State *L, const char *kind, unsigned command)
 {
     struct session *session = session_check(L);

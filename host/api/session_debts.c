@@ -27,8 +27,8 @@ void session_push_debts(lua_State *L, const PGresult *debts)
     }
 }
 
-/* pay(tree, direction, revision, options): {revision = its whole id, paid = how many debts, debts = those that are left}; options as of upgrade, and
-   only (ids), write_off. */
+/* pay(tree, direction, revision, options): {revision = its whole id, paid = how many debts, debts = those that are
+   left}; options as of upgrade, and only (ids), write_off. */
 int session_pay(lua_State *L)
 {
     struct session *session = session_check(L);

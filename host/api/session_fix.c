@@ -49,7 +49,8 @@ static const char done_text[] =
     " pg_catalog.to_char(l.started AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') AS at"
     " FROM {s}.dmlua_ledger l WHERE l.version_table = {t} AND l.kind = 'run' AND l.outcome = 'done'"
     " AND (l.what = $1 OR l.sha256 = $2) AND EXISTS (SELECT FROM {s}.dmlua_progress p"
-    " WHERE p.version_table = {t} AND p.what = l.sha256 AND p.direction = 'run' AND p.tenant = l.tenant AND p.state = 'done'"
+    " WHERE p.version_table = {t} AND p.what = l.sha256 AND p.direction = 'run' AND p.tenant = l.tenant"
+    " AND p.state = 'done'"
     " AND p.run_id = l.run_id)"
     " ORDER BY l.tenant, l.sha256 = $2, l.id DESC";
 
@@ -58,7 +59,8 @@ static const char done_text[] =
 static const char tables_text[] =
     "SELECT n.name, CAST(c.oid AS text) AS oid, (SELECT CAST(g.tgrelid AS text) FROM pg_catalog.pg_trigger g"
     " WHERE g.tgrelid = CAST(pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.nspname,"
-    " pg_catalog.concat(c.relname, '_audit'))) AS oid) AND g.tgname = pg_catalog.concat(c.relname, '_audit_keep')) AS audit,"
+    " pg_catalog.concat(c.relname, '_audit'))) AS oid) AND g.tgname = pg_catalog.concat(c.relname,"
+    " '_audit_keep')) AS audit,"
     " pg_catalog.quote_ident(s.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,"
     " (SELECT pg_catalog.string_agg(pg_catalog.format('t.%I', a.attname), ', ' ORDER BY k.place)"
     " FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(number, place),"
@@ -69,7 +71,8 @@ static const char tables_text[] =
     " LEFT JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace";
 
 /* fix_state(fix, tables): {done = {{tenant, same = this very file, sha256, who, at}…},
-   tables = {{name, oid, audit, quoted, key}…}, schema, version_table (where dmlua's own tables are)}; `tables` is an array's text. Reads only. */
+   tables = {{name, oid, audit, quoted, key}…}, schema, version_table (where dmlua's own tables are)}; `tables` is an
+   array's text. Reads only. */
 int session_fix_state(lua_State *L)
 {
     struct session *session = session_check(L);
@@ -136,7 +139,8 @@ static void push_log(lua_State *L, int index, struct undo_log *log)
 }
 
 /* fix_run(fix, tenants, options): runs it for each row of the list; options: tables (oids, an array's text), max_rows,
-   again, dry_run, passed_over (tenants that are done already), on_tenant, show (lua/dmlua/fix_show.lua), no_wait, lock_wait, reason. Raises kind partial when tenants have failed. */
+   again, dry_run, passed_over (tenants that are done already), on_tenant, show (lua/dmlua/fix_show.lua), no_wait,
+   lock_wait, reason. Raises kind partial when tenants have failed. */
 int session_fix_run(lua_State *L)
 {
     struct session *session = session_check(L);

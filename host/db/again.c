@@ -1,5 +1,5 @@
-/* Texts that a loop sends again and again: prepared by name once that is certain, so that the server reads and plans them
-   once and not for every tenant. */
+/* Texts that a loop sends again and again: prepared by name once that is certain, so that the server reads and plans
+   them once and not for every tenant. */
 #include <stdlib.h>
 #include <string.h>
 

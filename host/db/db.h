@@ -25,9 +25,9 @@ struct origin {
     bool lines; /* a line feed in it is a line of the file */
 };
 
-/* A statement of the host's own. It is prepared once a connection, under its slot's name, unless it is `plain`. One whose job is to raise
-   does so by a cast that fails (22P02): then `failure` is the message and the sentence that was cast the detail; with
-   an empty `failure` the sentence is the message. */
+/* A statement of the host's own. It is prepared once a connection, under its slot's name, unless it is `plain`. One
+   whose job is to raise does so by a cast that fails (22P02): then `failure` is the message and the sentence that was
+   cast the detail; with an empty `failure` the sentence is the message. */
 struct db_host {
     int slot; /* 1 … DB_SLOTS - 1 */
     enum error_kind kind;
@@ -90,14 +90,14 @@ typedef void db_counter(void *data, const struct origin *origin, long long rows)
    of it is pending any more. Begins zeroed; whoever owns it outlives its pending entries, and clears `failure`. */
 struct db_scope {
     struct error failure; /* the first */
-    int slot;             /* of the host's statement that failed; DB_SLOTS: of a script's that was prepared; 0: another one */
+    int slot;             /* of the host's statement that failed; DB_SLOTS: a script's, prepared; 0: another one */
     size_t pending;       /* entries that are not answered yet */
     long long rows;       /* that scripts' statements have written */
     db_counter *counter;  /* told of them; may be null */
     void *counts;         /* its data */
 };
-/* From here on what is sent is the scope's; null: the stream's own. db_await, db_failed and what waits tell of a failure
-   of the scope then, too, and leave it there. */
+/* From here on what is sent is the scope's; null: the stream's own. db_await, db_failed and what waits tell of a
+   failure of the scope then, too, and leave it there. */
 void db_scope(struct db *db, struct db_scope *scope);
 /* Prepares a statement of the host's own unless it is; says whether something was sent. */
 bool db_prepare(struct db *db, const struct db_statement *statement);
@@ -113,9 +113,9 @@ void db_ask(struct db *db);
 bool db_idle(const struct db *db);
 /* Bytes that wait for answers. */
 size_t db_held(const struct db *db);
-/* To be called before polling, and no poll is due when it says that something was answered: libpq reads by itself while the
-   socket takes no more, and what it then has the socket has not; and what of a question is still here would be waited
-   for by the server, while its answer is waited for here. */
+/* To be called before polling, and no poll is due when it says that something was answered: libpq reads by itself
+   while the socket takes no more, and what it then has the socket has not; and what of a question is still here would
+   be waited for by the server, while its answer is waited for here. */
 bool db_stir(struct db *db);
 /* What to poll for. */
 struct pollfd db_poll(const struct db *db);

@@ -215,7 +215,8 @@ static void send_text(struct db *db, const struct db_statement *statement, PGres
         return;
     }
     entry_add(db, ENTRY_STATEMENT, statement)->into = into;
-    check_sent(db, PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL, 0));
+    check_sent(db,
+               PQsendQueryParams(db->conn, statement->sql, statement->count, NULL, statement->values, NULL, NULL, 0));
 }
 
 /* `into` is known before anything is sent: an answer may come while the socket is waited for. */

@@ -17,8 +17,8 @@ static void check_tag(struct db *db, const struct entry *entry, const PGresult *
     if (entry->kind != ENTRY_STATEMENT || host == NULL || host->tag == NULL)
         return;
     if (strcmp(PQcmdStatus((PGresult *)result), host->tag) != 0)
-        error_set(failure_of(db, entry), ERROR_MIGRATION, "the server answered %s to %s", PQcmdStatus((PGresult *)result),
-                  host->tag);
+        error_set(failure_of(db, entry), ERROR_MIGRATION, "the server answered %s to %s",
+                  PQcmdStatus((PGresult *)result), host->tag);
 }
 
 /* Rows that a statement has written: its command tag ends with their number. MERGE came with PostgreSQL 15. -1: it is

@@ -17,7 +17,8 @@ int debt_rows(const struct run *run)
 
 bool debt_is_of(const struct run *run, int row, const char *what, const char *direction)
 {
-    return strcmp(debt_text(run, row, DEBT_WHAT), what) == 0 && strcmp(debt_text(run, row, DEBT_DIRECTION), direction) == 0;
+    return strcmp(debt_text(run, row, DEBT_WHAT), what) == 0 &&
+           strcmp(debt_text(run, row, DEBT_DIRECTION), direction) == 0;
 }
 
 /* Is the revision applied where these are the rows? */
@@ -50,10 +51,12 @@ int debt_check(const struct run *run, const struct graph *graph, const struct gr
         const char *what = debt_text(run, row, DEBT_WHAT), *direction = debt_text(run, row, DEBT_DIRECTION);
         if (!debt_is_crossed(run, row, graph, plan))
             continue;
-        error_set(error, ERROR_REFUSED, "tenant %s owes the %s of %s, which this would take back", debt_text(run, row, DEBT_TENANT),
-                  direction, what);
-        error_text(&error->hint, "pay it first with `dmlua %s %s --only-tenant ID`; or forget it with --abandon, and a loop on the"
-                                 " way visits the tenant like any other", direction, what);
+        error_set(error, ERROR_REFUSED, "tenant %s owes the %s of %s, which this would take back",
+                  debt_text(run, row, DEBT_TENANT), direction, what);
+        error_text(&error->hint,
+                   "pay it first with `dmlua %s %s --only-tenant ID`; or forget it with --abandon, and a loop on the"
+                   " way visits the tenant like any other",
+                   direction, what);
         return -1;
     }
     return 0;
@@ -80,9 +83,10 @@ void debt_send_abandoned(struct run *run, const char *what, const char *directio
 void debt_send_sweep(struct run *run, const char *what, const char *direction)
 {
     const char *values[2] = {what, direction};
-    ledger_send_text(run->ledger,
-                     "DELETE FROM {s}.dmlua_progress p WHERE version_table = {t} AND what = $1 AND direction = $2"
-                     " AND tenant_key = '' AND state = 'owed' AND NOT EXISTS (SELECT FROM {s}.dmlua_progress t"
-                     " WHERE t.version_table = {t} AND t.what = $1 AND t.direction = $2 AND t.tenant <> '' AND t.state <> 'done')",
-                     2, values, NULL);
+    ledger_send_text(
+        run->ledger,
+        "DELETE FROM {s}.dmlua_progress p WHERE version_table = {t} AND what = $1 AND direction = $2"
+        " AND tenant_key = '' AND state = 'owed' AND NOT EXISTS (SELECT FROM {s}.dmlua_progress t"
+        " WHERE t.version_table = {t} AND t.what = $1 AND t.direction = $2 AND t.tenant <> '' AND t.state <> 'done')",
+        2, values, NULL);
 }

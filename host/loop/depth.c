@@ -15,8 +15,8 @@ struct depth depth_new(void)
     return depth;
 }
 
-/* What a change has led to shows only in those that were sent since: else it would be far too deep before the first of them
-   is answered, and an interrupt would have to wait for all of that. */
+/* What a change has led to shows only in those that were sent since: else it would be far too deep before the first of
+   them is answered, and an interrupt would have to wait for all of that. */
 void depth_learn(struct depth *depth, double sent)
 {
     double now = clock_now(), took = now - sent;

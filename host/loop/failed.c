@@ -79,8 +79,8 @@ static void forget_gone(struct tenant_loop *loop)
         if (roll_has(&loop->roll, failure->tenant))
             failures_add(&kept, failure->tenant, failure->message, &place);
         else
-            report_log(REPORT_WARN, "dmlua.tenants", "tenant %s failed, and is in the list no more: %s", failure->tenant,
-                       failure->message);
+            report_log(REPORT_WARN, "dmlua.tenants", "tenant %s failed, and is in the list no more: %s",
+                       failure->tenant, failure->message);
     }
     failures_clear(&loop->failed);
     loop->failed = kept;

@@ -5,7 +5,8 @@
 
 /* What a resumable loop says of the tenants that have failed in it: once, when it ends, and in the ledger. */
 
-/* The loop has come to its end: fails (kind partial) when tenants have failed. One that the list has lost since is none. */
+/* The loop has come to its end: fails (kind partial) when tenants have failed. One that the list has lost since is
+   none. */
 int failed_close(struct tenant_loop *loop, struct error *error);
 /* The loop was broken off by `error`, which tells what had failed until then. */
 void failed_break(struct tenant_loop *loop, struct error *error);

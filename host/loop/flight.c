@@ -259,7 +259,7 @@ static bool begin_one(struct flight *flight)
     struct visit *visit = lane != NULL ? next_visit(flight) : NULL;
     if (visit == NULL)
         return false;
-    if (visit->unsure && lane->count > 0) { /* a wait behind others might be for a callback that would not be called on */
+    if (visit->unsure && lane->count > 0) { /* a wait behind others might be for a callback that is not called on */
         put_again(flight, visit, 0);
         return false;
     }
@@ -368,8 +368,8 @@ static int open_lanes(struct flight *flight)
     return 0;
 }
 
-int flight_run(struct tenant_loop *loop, const struct flight_tenant *tenants, size_t count, flight_call *call, void *data,
-               struct error *error)
+int flight_run(struct tenant_loop *loop, const struct flight_tenant *tenants, size_t count, flight_call *call,
+               void *data, struct error *error)
 {
     struct flight flight = {.loop = loop, .tenants = tenants, .count = count, .depth = depth_new(),
                             .call = call, .data = data};

@@ -4,8 +4,8 @@
 #include "host/loop/visit.h"
 
 /* The tenants of a resumable loop on their way, many at once: a poll loop over the connections, no threads. What a
-   callback sends is not waited for, so that the next tenant's goes behind it; from a callback's first read to its end it
-   has its connection to itself, and others go on on the other ones. */
+   callback sends is not waited for, so that the next tenant's goes behind it; from a callback's first read to its end
+   it has its connection to itself, and others go on on the other ones. */
 
 /* What a callback that was called, or called on, has done. */
 enum flight_step {
@@ -25,10 +25,10 @@ struct flight_tenant {
     const char *cursor; /* of its batches, by earlier runs; may be null */
 };
 
-/* Visits the tenants. Failures of tenants are counted in the loop, which says them; after max_failures no further tenant
-   is begun. Returns -1 when the run cannot go on. Whichever way it ends, nothing is on its way any more. */
-int flight_run(struct tenant_loop *loop, const struct flight_tenant *tenants, size_t count, flight_call *call, void *data,
-               struct error *error);
+/* Visits the tenants. Failures of tenants are counted in the loop, which says them; after max_failures no further
+   tenant is begun. Returns -1 when the run cannot go on. Whichever way it ends, nothing is on its way any more. */
+int flight_run(struct tenant_loop *loop, const struct flight_tenant *tenants, size_t count, flight_call *call,
+               void *data, struct error *error);
 
 /* The place of a visit's connection among them, from 0. */
 size_t flight_place(const struct tenant_loop *loop, const struct visit *visit);

@@ -35,8 +35,9 @@ static int check_session(const struct lane *lane, const struct tenant_loop *loop
     if (strcmp(lane->own.user, first->user) == 0 && strcmp(lane->own.session, first->session) == 0 &&
         strcmp(lane->own.schema, first->schema) == 0)
         return 0;
-    error_set(error, ERROR_CONNECTION, "a second connection is another: user %s, schema %s; the first is user %s, schema %s",
-              lane->own.user, lane->own.schema, first->user, first->schema);
+    error_set(error, ERROR_CONNECTION,
+              "a second connection is another: user %s, schema %s; the first is user %s, schema %s", lane->own.user,
+              lane->own.schema, first->user, first->schema);
     return -1;
 }
 
@@ -79,7 +80,8 @@ int lanes_open(struct lane *lanes, size_t count, const struct tenant_loop *loop,
         lane_close(&lanes[i], loop);
     free(started);
     if (rc != 0 && !signal_interrupted) /* the first one is there: URL and network are well */
-        error_text(&error->hint, "the loop asks for %zu connections (workers): give it fewer, or the server and the role more",
+        error_text(&error->hint,
+                   "the loop asks for %zu connections (workers): give it fewer, or the server and the role more",
                    count + 1);
     return rc;
 }
@@ -116,8 +118,8 @@ static void put_back(struct lane *lane, const struct tenant_loop *loop)
     lane->stale = false;
 }
 
-/* The server keeps a statement's plan, and makes it for tables as large as they then are. dmlua_progress grows from nothing: a
-   plan for a handful of rows would read through all of them for each tenant. */
+/* The server keeps a statement's plan, and makes it for tables as large as they then are. dmlua_progress grows from
+   nothing: a plan for a handful of rows would read through all of them for each tenant. */
 static bool is_to_plan_again(const struct lane *lane)
 {
     return lane->begun == 64 || lane->begun == 512 || lane->begun == 4096;
@@ -125,8 +127,9 @@ static bool is_to_plan_again(const struct lane *lane)
 
 void lane_ready(struct lane *lane, const struct tenant_loop *loop)
 {
-    static const enum ledger_statement used[] = {LEDGER_BEGIN, LEDGER_LOOP_FIRST, LEDGER_LOOP_ENTER, LEDGER_LOOP_LEAVE, LEDGER_TENANT_LEAVE,
-                                                 LEDGER_LOOP_CURSOR, LEDGER_TENANT_ENTER};
+    static const enum ledger_statement used[] = {LEDGER_BEGIN,       LEDGER_LOOP_FIRST,   LEDGER_LOOP_ENTER,
+                                                 LEDGER_LOOP_LEAVE,  LEDGER_TENANT_LEAVE, LEDGER_LOOP_CURSOR,
+                                                 LEDGER_TENANT_ENTER};
     bool sent = lane->stale;
     size_t i;
     if (lane->stale)

@@ -79,8 +79,10 @@ static int check_unchanged(struct tenant_loop *loop, const struct part *part, st
         step_note(step, "changed file", note);
         return 0;
     }
-    error_set(error, ERROR_REFUSED, "%s has changed since part %d of %s was run for %d tenant%s: the others would get another"
-              " callback", step->script->path, step->part, step->plan->revision, part->tenants, part->tenants == 1 ? "" : "s");
+    error_set(error, ERROR_REFUSED,
+              "%s has changed since part %d of %s was run for %d tenant%s: the others would get another"
+              " callback",
+              step->script->path, step->part, step->plan->revision, part->tenants, part->tenants == 1 ? "" : "s");
     error_text(&error->hint, "put the file back as it was, or go on with it as it is now, for the missing tenants, with"
                              " --accept-changed");
     error_text(&error->file, "%s", step->script->path);
@@ -162,8 +164,8 @@ static int count_late(struct tenant_loop *loop, struct error *error)
     PQclear(result);
     late = roll_missing(&loop->roll, &done, &first);
     if (late > 0)
-        report_log(REPORT_INFO, "dmlua.tenants", "part %d of %s was done; since then tenant %s%s appeared", loop->step->part,
-                   loop->step->plan->revision, first, late > 1 ? " and others have" : " has");
+        report_log(REPORT_INFO, "dmlua.tenants", "part %d of %s was done; since then tenant %s%s appeared",
+                   loop->step->part, loop->step->plan->revision, first, late > 1 ? " and others have" : " has");
     roll_free(&done);
     return (int)late;
 }

@@ -4,8 +4,9 @@
 #include "host/loop/roll.h"
 #include "host/step.h"
 
-/* The resumable loop: a part of its step in which each tenant has a transaction of its own, with its row in dmlua_progress.
-   After a kill or a failure the next run visits the tenants that are not done by such a row, and only those. */
+/* The resumable loop: a part of its step in which each tenant has a transaction of its own, with its row in
+   dmlua_progress. After a kill or a failure the next run visits the tenants that are not done by such a row, and only
+   those. */
 struct tenant_loop {
     struct step *step;
     int retries;      /* of a transaction that a deadlock, a serialization failure or a lock time-out has ended */
@@ -36,14 +37,14 @@ PGresult *loop_done(struct tenant_loop *loop, struct error *error);
 PGresult *loop_cursors(struct tenant_loop *loop, struct error *error);
 /* The list of tenants as it now is; settles the role, too. Owned: PQclear. */
 PGresult *loop_list(struct tenant_loop *loop, const char *from, bool allow_empty, struct error *error);
-/* The list that has been read stands in loop->roll, unsorted: of the query `from` (null: the configuration's), or fixed by
-   the script. */
+/* The list that has been read stands in loop->roll, unsorted: of the query `from` (null: the configuration's), or fixed
+   by the script. */
 void loop_see(struct tenant_loop *loop, const char *from, bool fixed);
 /* Does it leave tenants of the list out? Then: is this one to be visited, if it is not done? */
 bool loop_chooses(const struct tenant_loop *loop);
 bool loop_wants(const struct tenant_loop *loop, const char *id);
-/* How far one tenant is: 1: done, 0: not, and `cursor`, owned by the caller, is where its next batch begins; -1 on failure.
-   Waits for all that was sent on the ledger's connection. */
+/* How far one tenant is: 1: done, 0: not, and `cursor`, owned by the caller, is where its next batch begins; -1 on
+   failure. Waits for all that was sent on the ledger's connection. */
 int loop_look(struct tenant_loop *loop, struct ledger *ledger, const char *id, char **cursor, struct error *error);
 /* Counts a tenant as done. */
 void loop_note_done(struct tenant_loop *loop);

@@ -61,7 +61,9 @@ static int check_list(const struct tenant_loop *loop, struct error *error)
             continue;
         error_set(error, ERROR_USAGE, "tenant %s is not in the loop's list any more: its debt of %s cannot be paid", id,
                   step->plan->revision);
-        error_text(&error->hint, "if the tenant is gone for good, --only-tenant with --write-off and --reason TEXT gives the debt up");
+        error_text(
+            &error->hint,
+            "if the tenant is gone for good, --only-tenant with --write-off and --reason TEXT gives the debt up");
         return -1;
     }
     return 0;

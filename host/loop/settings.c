@@ -53,11 +53,12 @@ bool setting_is(const char *sql)
     return !accept(&sql, "LOCAL") && !accept(&sql, "CONSTRAINTS") && !accept(&sql, "TRANSACTION");
 }
 
-/* What stands behind SET or RESET: PostgreSQL's grammar has words of its own for some settings. Null: nothing that has a
-   name, or what the end of a visit looks at anyway. `name` has NAME_SIZE bytes. */
+/* What stands behind SET or RESET: PostgreSQL's grammar has words of its own for some settings. Null: nothing that has
+   a name, or what the end of a visit looks at anyway. `name` has NAME_SIZE bytes. */
 static const char *read_set(const char *at, char *name)
 {
-    static const char *const nameless[] = {"CONSTRAINTS", "TRANSACTION", "ROLE", "AUTHORIZATION", "CHARACTERISTICS", "ALL"};
+    static const char *const nameless[] = {"CONSTRAINTS",   "TRANSACTION",     "ROLE",
+                                           "AUTHORIZATION", "CHARACTERISTICS", "ALL"};
     static const struct {
         const char *word, *name;
     } others[] = {{"TIME", "TimeZone"}, {"SCHEMA", "search_path"}, {"NAMES", "client_encoding"}, {"XML", "xmloption"}};
@@ -120,8 +121,9 @@ static const char *const harmless[] = {
     "THEN", "ELSE", "WHEN", "CASE", "BY", "SET", "JOIN", "LATERAL", "OVER", "FILTER", "DISTINCT", "BETWEEN", "LIKE",
     "CONFLICT", "CAST", "COALESCE", "NULLIF", "GREATEST", "LEAST", "ARRAY", "ROW", "EXTRACT", "VARCHAR", "NUMERIC",
     "DECIMAL", "CHAR", "RETURNING", "COUNT", "SUM", "MIN", "MAX", "AVG", "NOW", "LOWER", "UPPER", "LENGTH", "CONCAT",
-    "ROUND", "ABS", "FLOOR", "CEIL", "TRIM", "BTRIM", "LTRIM", "RTRIM", "SUBSTRING", "SUBSTR", "REPLACE", "LEFT", "RIGHT",
-    "DATE_TRUNC", "UNNEST", "ARRAY_AGG", "STRING_AGG", "GENERATE_SERIES", "ROW_NUMBER", "MD5", "GEN_RANDOM_UUID", NULL};
+    "ROUND", "ABS", "FLOOR", "CEIL", "TRIM", "BTRIM", "LTRIM", "RTRIM", "SUBSTRING", "SUBSTR", "REPLACE", "LEFT",
+    "RIGHT", "DATE_TRUNC", "UNNEST", "ARRAY_AGG", "STRING_AGG", "GENERATE_SERIES", "ROW_NUMBER", "MD5",
+    "GEN_RANDOM_UUID", NULL};
 
 /* The word that ends before `end`, blanks left out: where it begins; `end` is moved to its end. */
 static const char *word_before(const char *sql, const char **end)
@@ -152,7 +154,8 @@ static bool is_call(const char *sql, const char *parenthesis)
 
 bool setting_is_possible(const char *sql)
 {
-    static const char *const plain[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES", "WITH", "TABLE", NULL};
+    static const char *const plain[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE",
+                                        "VALUES", "WITH",   "TABLE",  NULL};
     const char *at;
     char word[16];
     first_word(sql, word, sizeof word);
@@ -181,7 +184,8 @@ void setting_keep(struct step_setting **list, const struct db_statement *stateme
     char word[16];
     int i;
     first_word(statement->sql, word, sizeof word);
-    if (!setting_is(statement->sql) && (strcmp(word, "SELECT") != 0 || strcasestr(statement->sql, "set_config") == NULL))
+    if (!setting_is(statement->sql) &&
+        (strcmp(word, "SELECT") != 0 || strcasestr(statement->sql, "set_config") == NULL))
         return;
     while (*list != NULL)
         list = &(*list)->next;

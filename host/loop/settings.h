@@ -17,9 +17,9 @@ struct step_setting {
 
 /* SET or RESET, and not for the transaction alone. */
 bool setting_is(const char *sql);
-/* Calls `each` with the name of every setting that the statement's text says to change, for however long: by SET or RESET,
-   or by set_config with a constant or a parameter. What functions, triggers and DO blocks do is not seen; nor is RESET ALL,
-   which names none. */
+/* Calls `each` with the name of every setting that the statement's text says to change, for however long: by SET or
+   RESET, or by set_config with a constant or a parameter. What functions, triggers and DO blocks do is not seen; nor is
+   RESET ALL, which names none. */
 void setting_names(const struct db_statement *statement, void (*each)(void *, const char *name), void *data);
 /* Might the statement leave a setting behind? Says no of plain reads and writes that call nothing but well-known
    functions. What a trigger or an operator's function sets for the session is not seen. */

@@ -68,8 +68,8 @@ void show_open(struct step *step, const char *mode, int tenants, int before, int
     struct show *show = calloc(1, sizeof *show);
     if (show == NULL)
         abort();
-    *show = (struct show){.step = step, .tenants = tenants, .before = before, .rows = -1, .began = clock_now(), .open = true,
-                          .earlier = step->show};
+    *show = (struct show){.step = step, .tenants = tenants, .before = before, .rows = -1, .began = clock_now(),
+                          .open = true, .earlier = step->show};
     step->show = show;
     show->watch = (struct report_watch){.draw = show_draw, .tell = tell_line, .event = tell_event, .data = show};
     tell_before(show);

@@ -21,14 +21,15 @@ struct show {
     struct show *earlier; /* of an earlier loop of the step */
 };
 
-/* The step's loop begins, over so many tenants, of which earlier runs have done `before`. `mode` is "atomic", "resumable",
-   "run" (of a fix) or "undo". What the functions below are told belongs to it, as long as it is open. */
+/* The step's loop begins, over so many tenants, of which earlier runs have done `before`. `mode` is "atomic",
+   "resumable", "run" (of a fix) or "undo". What the functions below are told belongs to it, as long as it is open. */
 void show_open(struct step *step, const char *mode, int tenants, int before, int workers);
 /* The list was read again: so many tenants are in it now. */
 void show_tenants(struct step *step, int tenants);
 /* A tenant's transaction is committed. */
 void show_done(struct step *step);
-/* In a transaction of all tenants: one is done, or the loop is over, when all that was sent before has been answered. */
+/* In a transaction of all tenants: one is done, or the loop is over, when all that was sent before has
+   been answered. */
 void show_done_later(struct step *step);
 void show_close_later(struct step *step);
 /* One has failed, for good. */

@@ -44,10 +44,11 @@ static struct roll read_state(struct tenant_loop *loop, const char *state, struc
     struct roll roll = {0};
     PGresult *result;
     snprintf(part, sizeof part, "%d", step->part);
-    result = ledger_query(step->run->ledger,
-                          "SELECT tenant FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"
-                          " AND part = CAST($3 AS integer) AND tenant <> '' AND state = $4",
-                          4, values, error);
+    result =
+        ledger_query(step->run->ledger,
+                     "SELECT tenant FROM {s}.dmlua_progress WHERE version_table = {t} AND what = $1 AND direction = $2"
+                     " AND part = CAST($3 AS integer) AND tenant <> '' AND state = $4",
+                     4, values, error);
     if (result != NULL)
         roll = roll_read(result);
     PQclear(result);
@@ -130,7 +131,8 @@ void skip_send(struct tenant_loop *loop)
             continue;
         values[4] = run->options.skip[i];
         ledger_send(run->ledger, LEDGER_LOOP_TENANT, 6, values, NULL);
-        run_record(run, step->plan->revision, step->part, run->options.skip[i], step->script->sha256, "skipped", NULL, -1);
+        run_record(run, step->plan->revision, step->part, run->options.skip[i], step->script->sha256, "skipped", NULL,
+                   -1);
     }
 }
 
@@ -140,6 +142,6 @@ void skip_say(const struct tenant_loop *loop)
     size_t i;
     for (i = 0; loop->skips != NULL && i < options_of(loop)->skip_count; i++)
         if (is_new(loop, i))
-            report_log(REPORT_INFO, "dmlua.tenants", "tenant %s is left out of part %d of %s", options_of(loop)->skip[i],
-                       step->part, step->plan->revision);
+            report_log(REPORT_INFO, "dmlua.tenants", "tenant %s is left out of part %d of %s",
+                       options_of(loop)->skip[i], step->part, step->plan->revision);
 }

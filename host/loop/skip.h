@@ -3,8 +3,8 @@
 
 #include "host/loop/part.h"
 
-/* --skip-tenant: tenants that the run's resumable loops leave out. They are written down when the loop's part closes, in
-   the same transaction; until then a rerun visits them, unless it is told again. */
+/* --skip-tenant: tenants that the run's resumable loops leave out. They are written down when the loop's part closes,
+   in the same transaction; until then a rerun visits them, unless it is told again. */
 
 /* Are the tenants in the list, and not done? Asked of the first loop that a run opens. An error (usage) names the one
    that is not. */

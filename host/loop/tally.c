@@ -51,7 +51,8 @@ void tally_drop(struct tally_counts *counts)
     memset(counts, 0, sizeof *counts);
 }
 
-/* The tenant's count at the place, or one that names no place yet; null: there is none. Answers come tenant by tenant. */
+/* The tenant's count at the place, or one that names no place yet; null: there is none. Answers come tenant
+   by tenant. */
 static struct tally_count *find(struct tally_counts *counts, const char *tenant, const char *place)
 {
     size_t i;
@@ -200,9 +201,9 @@ void tally_write(struct run *run)
 
 /* As sets they are compared whatever the planner thinks of tables that were filled just now. */
 static const char unknown_counts[] =
-    "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant, client, outcome,"
-    " duration, who, started) SELECT {t}, CAST($7 AS uuid), $2, $1, CAST($3 AS integer), $4, $5, d.tenant, $6, 'counted',"
-    " interval '0', session_user, pg_catalog.now() FROM (SELECT run_id, tenant FROM {s}.dmlua_progress"
+    "INSERT INTO {s}.dmlua_ledger (version_table, run_id, kind, what, part, service, environment, tenant, client,"
+    " outcome, duration, who, started) SELECT {t}, CAST($7 AS uuid), $2, $1, CAST($3 AS integer), $4, $5, d.tenant, $6,"
+    " 'counted', interval '0', session_user, pg_catalog.now() FROM (SELECT run_id, tenant FROM {s}.dmlua_progress"
     " WHERE version_table = {t} AND what = $1 AND direction = $2 AND part = CAST($3 AS integer) AND tenant <> ''"
     " AND state = 'done' EXCEPT SELECT run_id, tenant FROM {s}.dmlua_ledger WHERE version_table = {t} AND what = $1"
     " AND part = CAST($3 AS integer) AND outcome = 'counted') AS d";

@@ -31,8 +31,8 @@ bool tally_is_due(const struct run *run);
 /* Writes what is kept, behind what was sent; the connection stands between two transactions. Waits for nothing, and a
    failure is nobody's. */
 void tally_write(struct run *run);
-/* Sends, in the transaction that closes a loop's part: tenants that are done and of whom nothing was counted, because the
-   run that did them was killed before it had written that, are unknown. What is kept is written before. */
+/* Sends, in the transaction that closes a loop's part: tenants that are done and of whom nothing was counted, because
+   the run that did them was killed before it had written that, are unknown. What is kept is written before. */
 void tally_send_unknown(struct run *run, const char *what, const char *direction, int part);
 /* Writes the rest, and waits. */
 void tally_close(struct run *run);

@@ -72,7 +72,8 @@ static void fill_row(const struct tenant_loop *loop, const struct visit *visit, 
 
 static struct origin origin_of(const struct tenant_loop *loop, const struct visit *visit)
 {
-    struct origin origin = {.revision = loop->step->plan->revision, .file = loop->step->script->path, .tenant = visit->id};
+    struct origin origin = {
+        .revision = loop->step->plan->revision, .file = loop->step->script->path, .tenant = visit->id};
     return origin;
 }
 
@@ -184,13 +185,14 @@ static struct error *first_failure(struct visit *visit)
     bool told = visit->failure.kind != ERROR_NONE;
     if (!told)
         return server;
-    if ((visit->scope.slot != 0 && visit->scope.slot != DB_SLOTS) || (server->sqlstate[0] != '\0' && visit->failure.sqlstate[0] == '\0'))
+    if ((visit->scope.slot != 0 && visit->scope.slot != DB_SLOTS) ||
+        (server->sqlstate[0] != '\0' && visit->failure.sqlstate[0] == '\0'))
         return server;
     return &visit->failure;
 }
 
-/* A prepared statement that the server has forgotten: a callback has said DEALLOCATE, in whatever way. Or one of a callback's
-   answers with other columns than when it was prepared, which PostgreSQL refuses (0A000). */
+/* A prepared statement that the server has forgotten: a callback has said DEALLOCATE, in whatever way. Or one of a
+   callback's answers with other columns than when it was prepared, which PostgreSQL refuses (0A000). */
 static bool is_forgotten(const struct visit *visit, const struct error *failure)
 {
     int slot = visit->scope.slot;

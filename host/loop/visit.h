@@ -56,8 +56,8 @@ void visit_free(struct visit *visit);
 /* Forgets what one transaction was, before the next. */
 void visit_renew(struct visit *visit);
 
-/* Begins its transaction, which raises if the loop is not this run's any more, or the tenant is done. What is sent on the
-   connection from here on is the visit's. */
+/* Begins its transaction, which raises if the loop is not this run's any more, or the tenant is done. What is sent on
+   the connection from here on is the visit's. */
 void visit_begin(struct tenant_loop *loop, struct visit *visit);
 /* Checks the context, leaves the tenant with its row, and commits; waits for nothing. */
 void visit_commit(struct tenant_loop *loop, struct visit *visit);

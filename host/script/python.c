@@ -217,7 +217,8 @@ static bool is_assignment(const struct reader *reader)
    has names of its own. */
 static bool is_binding(const struct python_token *token)
 {
-    return (is_name(token, "for") && token->depth == 0) || is_name(token, "as") || is_name(token, "del") || is_name(token, "case");
+    return (is_name(token, "for") && token->depth == 0) || is_name(token, "as") || is_name(token, "del") ||
+           is_name(token, "case");
 }
 
 /* What of a statement that is not looked into has been seen. */
