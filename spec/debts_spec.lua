@@ -279,8 +279,9 @@ describe("--only-tenant", function()
     helper.execute(db, "DELETE FROM tenants WHERE id = 't03'")
     refused(run "upgrade bbbb --only-tenant t03", 2, "tenant t03 is not in the loop's list any more")
     says(run "upgrade bbbb --only-tenant t03", "--write-off")
-    assert.are.equal("t", helper.value(db, "SELECT bool_and(p.started >= u.started) FROM dmlua_ledger p,"
-      .. " (SELECT min(started) AS started FROM dmlua_ledger WHERE kind = 'upgrade') u WHERE p.kind = 'pay' AND p.outcome = 'failed'"))
+    assert.are.equal("t", helper.value(db, "SELECT bool_and(p.started >= u.started) FROM dmlua_ledger p, (SELECT"
+      .. " min(started) AS started FROM dmlua_ledger WHERE kind = 'upgrade') u"
+      .. " WHERE p.kind = 'pay' AND p.outcome = 'failed'"))
     refused(run "upgrade bbbb --only-tenant t03 --write-off", 2, "--write-off asks for a reason")
     refused(run "upgrade bbbb --write-off --reason x", 2, "--write-off goes with --only-tenant")
     succeeded(run { "upgrade", "bbbb", "--only-tenant", "t03", "--write-off", "--reason", "has left" })

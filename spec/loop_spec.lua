@@ -31,6 +31,7 @@ describe("a resumable loop whose tenants are on their way together", function()
     local result = helper.dmlua("upgrade head", { cwd = folder })
     assert.are.equal(6, result.code)
     says(result, "t004: 23503")
+    says(result, '"notes_kind_fkey" at versions/bbbb.lua\n')
     assert.are.equal("0:1 1:19", visits(db))
   end)
 

@@ -130,11 +130,11 @@ static void put_cursor(struct tenant_loop *loop, struct visit *visit)
 }
 
 /* BEGIN … Sync COMMIT Sync: when something has failed, its COMMIT answers ROLLBACK, and the next one begins clean. */
-static void end(struct visit *visit, enum ledger_statement last)
+static void end(struct visit *visit, enum ledger_statement last, const struct origin *origin)
 {
     struct ledger *ledger = visit->lane->ledger;
     db_sync(ledger->db);
-    ledger_send(ledger, last, 0, NULL, NULL);
+    ledger_send(ledger, last, 0, NULL, origin);
     db_sync(ledger->db);
     db_scope(ledger->db, NULL);
     visit->state = VISIT_SENT;
@@ -162,13 +162,13 @@ void visit_commit(struct tenant_loop *loop, struct visit *visit)
         values[2] = run->tenant_role;
         ledger_send(ledger, LEDGER_TENANT_ENTER, 3, values, &origin);
     }
-    end(visit, LEDGER_COMMIT);
+    end(visit, LEDGER_COMMIT, &origin); /* what had been put off until then may fail */
 }
 
 void visit_abandon(struct visit *visit)
 {
     visit->taken_back = true;
-    end(visit, LEDGER_ROLLBACK);
+    end(visit, LEDGER_ROLLBACK, NULL);
 }
 
 /* Does the failure end the run, whoever's it is? */
