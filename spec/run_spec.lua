@@ -329,6 +329,16 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
       after = { status = "active" } }, cjson.decode(line))
   end)
 
+  it("--show says of a table that it has too many rows to be compared, also where the fix has added them", function()
+    local _, folder = project((fix([[op.execute("INSERT INTO customers SELECT g, :t, 'x'"
+      .. " FROM generate_series(4, 1001) g", { t = tenant.id })]]):gsub("max_rows = 3", "max_rows = 2000")))
+    for _, words in ipairs { "activate --tenant acme --show 1", "activate --tenant acme --show 1 --dry-run" } do
+      local result = run(folder, words)
+      says(result, "--show: more than 1000 rows in customers")
+      assert.are.equal("", result.out)
+    end
+  end)
+
   it("--show shows nothing of a tenant that was taken back, and passes over a table without a primary key", function()
     local _, folder = project((fix([[op.execute("UPDATE customers SET status = 'active'")
       op.execute("UPDATE invoices SET paid = true")]]):gsub('"customers"', '"customers", "invoices"')))
@@ -363,6 +373,15 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
     end
     assert.are.equal(0, answered "yes".code)
     assert.are.equal("acme", who_has(db, "active"))
+  end)
+
+  it("asks nobody whose terminal would not show the question", function()
+    local db, folder = project(fix(set_active), { environment = "production" })
+    local result = helper.run("/usr/bin/script", { "-qec", helper.program .. " run activate --tenant acme 2>said",
+      "/dev/null" }, { cwd = folder, input = "yes\n" })
+    assert.are.equal(3, result.code)
+    assert.truthy(helper.read(folder .. "/said"):find("nobody is there to be asked", 1, true))
+    assert.are.equal("nobody", who_has(db, "active"))
   end)
 
   it("shows the question before it waits for the answer", function()

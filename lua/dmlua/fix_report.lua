@@ -51,7 +51,8 @@ function M.confirm(context, verb, name, list)
   local options = context.options
   if options.yes or options.dry_run or context.config():environment() ~= "production" then return end
   local what = ("%s for %s in production"):format(name, M.count(#list, "tenant"))
-  if not engine.terminal().input then
+  local terminal = engine.terminal()
+  if not (terminal.input and terminal.errors) then -- who does not see the question cannot answer it
     errors.raise { kind = "refused",
       message = ("%s %s asks first, and nobody is there to be asked"):format(doing[verb], what),
       hint = "--yes says that it is meant" .. (verb == "forget" and "" or "; --dry-run tries it out") }

@@ -19,8 +19,9 @@ function M.new(limit, tables, say)
   return setmetatable({ left = limit, tables = kept, say = say, changes = {} }, Show)
 end
 
--- {keys = list, columns by key = list of names, values by key = text by column}; nil where there are too many rows.
-local function read(bind, it)
+-- {keys = list, columns by key = list of names, values by key = text by column}; nil where there are too many rows: that
+-- is said.
+local function read(bind, it, say)
   local answer = bind:query(([[SELECT r.key, c.key AS name, CAST(c.value AS text) AS value
     FROM (SELECT CAST(ROW(%s) AS text) AS key, pg_catalog.row_to_json(t) AS row,
       pg_catalog.row_number() OVER (ORDER BY %s) AS place FROM %s AS t LIMIT %d) AS r,
@@ -35,7 +36,8 @@ local function read(bind, it)
     end
     row[#row + 1], row[cell.name] = cell.name, cell.value
   end
-  return #image.keys <= rows_at_most and image or nil
+  if #image.keys <= rows_at_most then return image end
+  say(("--show: more than %d rows in %s"):format(rows_at_most, it.name))
 end
 
 --- Before run(tenant).
@@ -43,8 +45,7 @@ function Show:before(bind)
   self.images, self.changes = {}, {}
   if self.left == 0 then return end
   for _, it in ipairs(self.tables) do
-    self.images[it] = read(bind, it)
-    if not self.images[it] then self.say(("--show: more than %d rows in %s"):format(rows_at_most, it.name)) end
+    self.images[it] = read(bind, it, self.say)
   end
 end
 
@@ -69,7 +70,7 @@ end
 function Show:after(bind)
   for _, it in ipairs(self.tables) do
     local before = self.images[it]
-    local after = before and read(bind, it)
+    local after = before and read(bind, it, self.say)
     for _, key in ipairs(after and before.keys or {}) do self:add(it, key, before.rows[key], after.rows[key]) end
     for _, key in ipairs(after and after.keys or {}) do
       if not before.rows[key] then self:add(it, key, nil, after.rows[key]) end
