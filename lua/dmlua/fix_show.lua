@@ -19,8 +19,8 @@ function M.new(limit, tables, say)
   return setmetatable({ left = limit, tables = kept, say = say, changes = {} }, Show)
 end
 
--- {keys = list, columns by key = list of names, values by key = text by column}; nil, which is said, where there are too
--- many rows.
+-- {keys = list, columns by key = list of names, values by key = text by column}; nil where there are too many rows.
+-- Of those `say` tells.
 local function read(bind, it, say)
   local answer = bind:query(([[SELECT r.key, c.key AS name, CAST(c.value AS text) AS value
     FROM (SELECT CAST(ROW(%s) AS text) AS key, pg_catalog.row_to_json(t) AS row,
