@@ -11,13 +11,6 @@
 static const char create_version[] = "CREATE TABLE IF NOT EXISTS {v} (version_num VARCHAR(32) NOT NULL, "
                                      "CONSTRAINT {p} PRIMARY KEY (version_num))";
 
-/* An id in a key: an entry of a btree has 2,704 bytes of room. What is longer than a hash is one, which no shorter id
-   can be; each step is IMMUTABLE, unlike convert_to. A backslash is doubled because the format `escape` reads it. */
-#define TENANT_KEY                                                                                               \
-    "CASE WHEN pg_catalog.octet_length(tenant) <= 64 THEN tenant ELSE 'sha256:' || pg_catalog.encode("            \
-    "pg_catalog.sha256(pg_catalog.decode(pg_catalog.replace(tenant, pg_catalog.chr(92),"                          \
-    " pg_catalog.repeat(pg_catalog.chr(92), 2)), 'escape')), 'hex') END"
-
 /* doc/decisions.md says why the tables have this shape. */
 static const char *const create_tables[] = {
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_ledger ("
@@ -35,7 +28,7 @@ static const char *const create_tables[] = {
     " round integer NOT NULL DEFAULT 0,"
     " tenant text NOT NULL DEFAULT '', cursor text, state text NOT NULL, hash text, statements text, answers text,"
     " run_id uuid NOT NULL, changed timestamptz NOT NULL DEFAULT pg_catalog.now(),"
-    " tenant_key text NOT NULL GENERATED ALWAYS AS (" TENANT_KEY ") STORED,"
+    " tenant_key text NOT NULL GENERATED ALWAYS AS (" LEDGER_TENANT_KEY("tenant") ") STORED,"
     " PRIMARY KEY (version_table, what, direction, part, round, tenant_key))",
     "CREATE TABLE IF NOT EXISTS {s}.dmlua_tenants ("
     " id text PRIMARY KEY, schema text NOT NULL UNIQUE, state text NOT NULL, versions text[] NOT NULL DEFAULT '{}')",

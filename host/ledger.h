@@ -5,6 +5,14 @@
 
 #include "host/db/db.h"
 
+/* SQL: a tenant's id as dmlua_progress has it in its key, where an entry has 2,704 bytes of room. What is longer than a
+   hash is one, which no shorter id can be; each step is IMMUTABLE, unlike convert_to. A backslash is doubled because
+   the format `escape` reads it. */
+#define LEDGER_TENANT_KEY(id) \
+    "CASE WHEN pg_catalog.octet_length(" id ") <= 64 THEN " id " ELSE 'sha256:' || pg_catalog.encode(" \
+    "pg_catalog.sha256(pg_catalog.decode(pg_catalog.replace(" id ", pg_catalog.chr(92)," \
+    " pg_catalog.repeat(pg_catalog.chr(92), 2)), 'escape')), 'hex') END"
+
 struct config;
 
 /* The version table, Alembic's own, and dmlua's tables beside it: their names, their statements, what stands in

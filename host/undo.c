@@ -34,6 +34,10 @@ static const char load[] = "INSERT INTO pg_temp.dmlua_undo_rows (name, key, befo
                            " SELECT table_name, key, before, after FROM {s}.dmlua_undo"
                            " WHERE version_table = {t} AND run_id = CAST($1 AS uuid) AND tenant = CAST($2 AS text)";
 
+/* Of dmlua_progress, the rest of the key behind what and direction: a table of ten thousand tenants is not to be read
+   for each of them. */
+#define OF_TENANT(p) p "part = 1 AND " p "round = 0 AND " p "tenant_key = " LEDGER_TENANT_KEY("CAST($2 AS text)")
+
 /* Of the tenant's pre-images, by the row that was written with them. */
 static const char check_loaded[] =
     "SELECT CAST(coalesce('dmlua[' || CASE WHEN p.state IS NULL THEN 'no pre-images were kept'"
@@ -43,7 +47,7 @@ static const char check_loaded[] =
     " '1')"
     " AS integer) FROM (SELECT pg_catalog.count(*) AS count FROM pg_temp.dmlua_undo_rows) r"
     " LEFT JOIN {s}.dmlua_progress p ON p.version_table = {t} AND p.what = CAST($1 AS text) AND p.direction = 'undo'"
-    " AND p.tenant = CAST($2 AS text)";
+    " AND " OF_TENANT("p.");
 
 static const char drop[] = "DELETE FROM {s}.dmlua_undo WHERE version_table = {t} AND run_id = CAST($1 AS uuid)"
                            " AND tenant = CAST($2 AS text)";
@@ -53,19 +57,19 @@ static const char drop[] = "DELETE FROM {s}.dmlua_undo WHERE version_table = {t}
 static const char settle[] =
     "WITH changed AS (UPDATE {s}.dmlua_progress SET state = 'done', run_id = CAST($3 AS uuid),"
     " changed = pg_catalog.now()"
-    " WHERE version_table = {t} AND what = CAST($1 AS text) AND direction = 'undo' AND tenant = CAST($2 AS text)"
+    " WHERE version_table = {t} AND what = CAST($1 AS text) AND direction = 'undo' AND " OF_TENANT("")
     " AND state = 'kept' RETURNING 1), standing AS (SELECT cursor AS earlier FROM {s}.dmlua_progress"
     " WHERE version_table = {t}"
-    " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)),"
+    " AND what = CAST($4 AS text) AND direction = 'run' AND " OF_TENANT("") " AND run_id = CAST($1 AS uuid)),"
     " earlier AS (SELECT e.run FROM standing s, pg_catalog.unnest(pg_catalog.string_to_array(s.earlier, ' '))"
     " WITH ORDINALITY AS e(run, place) WHERE e.run <> $1 AND NOT EXISTS (SELECT FROM {s}.dmlua_progress u"
-    " WHERE u.version_table = {t} AND u.what = e.run AND u.direction = 'undo' AND u.tenant = CAST($2 AS text)"
+    " WHERE u.version_table = {t} AND u.what = e.run AND u.direction = 'undo' AND " OF_TENANT("u.")
     " AND u.state = 'done') ORDER BY e.place DESC LIMIT 1),"
     " restored AS (UPDATE {s}.dmlua_progress p SET run_id = CAST(e.run AS uuid) FROM earlier e"
     " WHERE p.version_table = {t}"
-    " AND p.what = CAST($4 AS text) AND p.direction = 'run' AND p.tenant = CAST($2 AS text)"
+    " AND p.what = CAST($4 AS text) AND p.direction = 'run' AND " OF_TENANT("p.")
     " AND p.run_id = CAST($1 AS uuid)), released AS (DELETE FROM {s}.dmlua_progress WHERE version_table = {t}"
-    " AND what = CAST($4 AS text) AND direction = 'run' AND tenant = CAST($2 AS text) AND run_id = CAST($1 AS uuid)"
+    " AND what = CAST($4 AS text) AND direction = 'run' AND " OF_TENANT("") " AND run_id = CAST($1 AS uuid)"
     " AND NOT EXISTS (SELECT FROM earlier))"
     " SELECT CAST(coalesce('dmlua[' || CASE WHEN pg_catalog.count(*) <> 1"
     " THEN 'another run has been here' END || ']', '1')"
