@@ -118,17 +118,9 @@ static int count_debts(struct bill *bill, struct error *error)
 /* A debt of the upgrade is paid while the revision is applied, one of the downgrade while it is not. */
 static int check_applied(const struct bill *bill, const struct tree *tree, struct error *error)
 {
-    const struct graph *graph = tree_graph(tree);
-    struct graph_error graph_error = {0};
-    struct graph_list applied = {0};
-    bool up = strcmp(bill->direction, "upgrade") == 0, has = false;
-    size_t i;
-    if (graph_applied(graph, (const char *const *)bill->run->at.rows, bill->run->at.row_count, &applied,
-                      &graph_error) == 0)
-        for (i = 0; i < applied.count; i++)
-            has = has || strcmp(graph_id(graph, applied.revisions[i]), bill->revision) == 0;
-    graph_list_free(&applied);
-    graph_error_clear(&graph_error);
+    const struct run *run = bill->run;
+    bool up = strcmp(bill->direction, "upgrade") == 0;
+    bool has = debt_is_applied(tree_graph(tree), bill->revision, (const char *const *)run->at.rows, run->at.row_count);
     if (has == up)
         return 0;
     error_set(error, ERROR_USAGE, "%s is %sapplied: the %s is not what the database stands on", bill->revision,

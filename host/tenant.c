@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/config.h"
+#include "host/loop/roll.h"
 #include "host/first_word.h"
 #include "host/tenant_settings.h"
 
@@ -94,34 +95,9 @@ static PGresult *read_list(struct step *step, const char *query, struct error *e
 /* A list that a loop has read. */
 struct tenant_seen {
     struct tenant_seen *next;
-    char *query, *ids;
+    char *query;
+    struct roll ids; /* whose order a query may not say */
 };
-
-static int compare_ids(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The ids as one text that does not depend on their order, which a query may not say. Owned. */
-static char *join_ids(const PGresult *result)
-{
-    int count = PQntuples(result), row;
-    const char **ids = calloc((size_t)count + 1, sizeof *ids);
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (ids == NULL || out == NULL)
-        abort();
-    for (row = 0; row < count; row++)
-        ids[row] = PQgetvalue(result, row, 0);
-    qsort(ids, (size_t)count, sizeof *ids, compare_ids);
-    for (row = 0; row < count; row++)
-        if (row == 0 || strcmp(ids[row], ids[row - 1]) != 0)
-            fprintf(out, "%zu:%s\n", strlen(ids[row]), ids[row]);
-    fclose(out);
-    free(ids);
-    return text;
-}
 
 /* Remembers what a loop saw, for the second look before the step ends. */
 static void remember(struct step *step, const char *query, const PGresult *result)
@@ -134,7 +110,7 @@ static void remember(struct step *step, const char *query, const PGresult *resul
     if (seen == NULL)
         abort();
     error_text(&seen->query, "%s", query);
-    seen->ids = join_ids(result);
+    seen->ids = roll_read(result);
     seen->next = step->tenants_seen;
     step->tenants_seen = seen;
 }
@@ -145,7 +121,7 @@ void tenant_forget(struct step *step)
         struct tenant_seen *seen = step->tenants_seen;
         step->tenants_seen = seen->next;
         free(seen->query);
-        free(seen->ids);
+        roll_free(&seen->ids);
         free(seen);
     }
 }
@@ -188,14 +164,14 @@ PGresult *tenant_list(struct step *step, const char *from, bool allow_empty, boo
 static int check_seen(struct step *step, const struct tenant_seen *seen, struct error *error)
 {
     PGresult *result = read_list(step, seen->query, error);
-    char *now;
+    struct roll now;
     bool same;
     if (result == NULL)
         return -1;
-    now = join_ids(result);
+    now = roll_read(result);
     PQclear(result);
-    same = strcmp(now, seen->ids) == 0;
-    free(now);
+    same = roll_is(&now, &seen->ids);
+    roll_free(&now);
     if (same)
         return 0;
     error_set(error, ERROR_BUSY, "the tenant list has changed while tenants.each ran");

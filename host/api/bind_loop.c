@@ -23,22 +23,11 @@ struct each {
     bool exact; /* max_failures was given */
 };
 
-/* [-0, +1] The id of the row at `row` of the list at `rows`. Borrowed from the stack. */
-static const char *push_id(lua_State *L, int rows, lua_Integer row)
-{
-    const char *id;
-    lua_rawgeti(L, rows, row);
-    lua_getfield(L, -1, "id");
-    lua_remove(L, -2);
-    id = lua_tostring(L, -1);
-    return id;
-}
-
 /* [-0, +0] One tenant: the function at `fn` with a row of the list at `rows`, between enter and leave. */
 static void visit(lua_State *L, struct step *step, int fn, int rows, lua_Integer row)
 {
     struct error error = {0};
-    const char *id = push_id(L, rows, row);
+    const char *id = bind_tenants_id(L, rows, row);
     if (tenant_enter(step, id, &error) != 0)
         bind_fail(L, step, &error);
     lua_pushvalue(L, fn);
@@ -262,7 +251,7 @@ static int count_seen(lua_State *L, int rows, int seen)
     lua_Integer row, count = luaL_len(L, rows);
     int found = 0;
     for (row = 1; row <= count; row++) {
-        found += lua_getfield(L, seen, push_id(L, rows, row)) != LUA_TNIL;
+        found += lua_getfield(L, seen, bind_tenants_id(L, rows, row)) != LUA_TNIL;
         lua_pop(L, 2);
     }
     return found;
@@ -282,7 +271,7 @@ static size_t find_missing(lua_State *L, int rows, int seen, struct flight_tenan
     size_t missing = 0;
     int top = lua_gettop(L);
     for (row = 1; row <= count; row++) {
-        const char *id = push_id(L, rows, row);
+        const char *id = bind_tenants_id(L, rows, row);
         if (lua_getfield(L, seen, id) == LUA_TNIL) {
             lua_getfield(L, seen + 1, id);
             tenants[missing++] = (struct flight_tenant){id, row, lua_tostring(L, -1)};

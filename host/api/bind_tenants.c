@@ -16,6 +16,16 @@ struct wanted {
     bool allow_empty;
 };
 
+const char *bind_tenants_id(lua_State *L, int rows, lua_Integer row)
+{
+    const char *id;
+    lua_rawgeti(L, rows, row);
+    lua_getfield(L, -1, "id");
+    lua_remove(L, -2);
+    id = lua_tostring(L, -1);
+    return id;
+}
+
 /* [-0, +0] An id that the list has twice is visited once. `seen` is the place of a set. */
 static bool seen_before(lua_State *L, int seen, const char *id)
 {
@@ -96,17 +106,6 @@ static void push_list(lua_State *L, const struct wanted *wanted, int options)
     lua_remove(L, -2);
 }
 
-/* [-0, +1] The id of the list's row at the top, which it keeps alive. */
-static const char *push_id(lua_State *L, int rows, lua_Integer row)
-{
-    const char *id;
-    lua_rawgeti(L, rows, row);
-    lua_getfield(L, -1, "id");
-    id = lua_tostring(L, -1);
-    lua_remove(L, -2);
-    return id;
-}
-
 /* [-0, +0] Tells the loop of the list at the top. */
 static void tell_loop(lua_State *L, struct tenant_loop *loop, int options)
 {
@@ -117,7 +116,7 @@ static void tell_loop(lua_State *L, struct tenant_loop *loop, int options)
     roll_free(&loop->roll);
     loop->roll = roll_new((size_t)count); /* the loop's box frees it, should Lua raise */
     for (row = 1; row <= count; row++) {
-        roll_add(&loop->roll, push_id(L, rows, row));
+        roll_add(&loop->roll, bind_tenants_id(L, rows, row));
         lua_pop(L, 1);
     }
     if (lua_istable(L, options)) {
@@ -136,7 +135,7 @@ static void leave_out(lua_State *L, const struct tenant_loop *loop)
     lua_Integer row, count = luaL_len(L, rows), kept = 0;
     lua_createtable(L, (int)count, 0);
     for (row = 1; row <= count; row++) {
-        bool wanted = loop_wants(loop, push_id(L, rows, row));
+        bool wanted = loop_wants(loop, bind_tenants_id(L, rows, row));
         lua_pop(L, 1);
         if (!wanted)
             continue;

@@ -11,6 +11,8 @@
    read in a transaction of their own, else in the step's, kept for a rerun. Raises. */
 struct tenant_loop;
 void bind_tenants_push(lua_State *L, struct step *step, int options, struct tenant_loop *loop);
+/* [-0, +1] The id of the row at `row` of such a list. Borrowed from the stack. */
+const char *bind_tenants_id(lua_State *L, int rows, lua_Integer row);
 /* tenants(options): the same for a script that wants the list itself. */
 int bind_tenants(lua_State *L);
 

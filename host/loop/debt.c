@@ -21,8 +21,7 @@ bool debt_is_of(const struct run *run, int row, const char *what, const char *di
            strcmp(debt_text(run, row, DEBT_DIRECTION), direction) == 0;
 }
 
-/* Is the revision applied where these are the rows? */
-static bool is_applied(const struct graph *graph, const char *revision, const char *const *rows, size_t row_count)
+bool debt_is_applied(const struct graph *graph, const char *revision, const char *const *rows, size_t row_count)
 {
     struct graph_list list = {0};
     struct graph_error ignored = {0};
@@ -40,8 +39,8 @@ bool debt_is_crossed(const struct run *run, int row, const struct graph *graph, 
 {
     const char *what = debt_text(run, row, DEBT_WHAT);
     bool up = strcmp(debt_text(run, row, DEBT_DIRECTION), "upgrade") == 0;
-    return is_applied(graph, what, (const char *const *)run->at.rows, run->at.row_count) == up &&
-           is_applied(graph, what, plan->heads, plan->head_count) != up;
+    return debt_is_applied(graph, what, (const char *const *)run->at.rows, run->at.row_count) == up &&
+           debt_is_applied(graph, what, plan->heads, plan->head_count) != up;
 }
 
 int debt_check(const struct run *run, const struct graph *graph, const struct graph_plan *plan, struct error *error)

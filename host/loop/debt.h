@@ -28,6 +28,8 @@ struct graph_plan;
 int debt_rows(const struct run *run);
 const char *debt_text(const struct run *run, int row, enum debt_field field);
 bool debt_is_of(const struct run *run, int row, const char *what, const char *direction);
+/* Is the revision applied where these are the version rows? */
+bool debt_is_applied(const struct graph *graph, const char *revision, const char *const *rows, size_t row_count);
 /* Does the plan take back the step that is owed? */
 bool debt_is_crossed(const struct run *run, int row, const struct graph *graph, const struct graph_plan *plan);
 /* A plan that does is refused, unless --abandon says that the debts go with it. */

@@ -61,6 +61,17 @@ bool roll_has(const struct roll *roll, const char *id)
     return roll->count > 0 && bsearch(&id, roll->ids, roll->count, sizeof *roll->ids, compare_ids) != NULL;
 }
 
+bool roll_is(const struct roll *roll, const struct roll *other)
+{
+    size_t i;
+    if (roll->count != other->count)
+        return false;
+    for (i = 0; i < roll->count; i++)
+        if (strcmp(roll->ids[i], other->ids[i]) != 0)
+            return false;
+    return true;
+}
+
 size_t roll_missing(const struct roll *roll, const struct roll *other, const char **first)
 {
     size_t missing = 0, i;

@@ -19,6 +19,8 @@ void roll_sort(struct roll *roll);
 struct roll roll_read(const PGresult *result);
 void roll_free(struct roll *roll);
 bool roll_has(const struct roll *roll, const char *id);
+/* Are they the same set? */
+bool roll_is(const struct roll *roll, const struct roll *other);
 /* How many of `roll` the other has not; *first is one of them, borrowed. */
 size_t roll_missing(const struct roll *roll, const struct roll *other, const char **first);
 /* The id in it that is nearest to a misspelt one; null when none is near. Borrowed. */

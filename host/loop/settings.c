@@ -22,19 +22,6 @@ static bool is_name(char c)
     return isalnum((unsigned char)c) || c == '_' || c == '.' || c == '$' || (unsigned char)c >= 0x80;
 }
 
-static const char *skip_blanks(const char *at)
-{
-    for (;;) {
-        at += strspn(at, " \t\n\r\f\v");
-        if (strncmp(at, "--", 2) == 0)
-            at += strcspn(at, "\n");
-        else if (strncmp(at, "/*", 2) == 0 && strstr(at + 2, "*/") != NULL)
-            at = strstr(at + 2, "*/") + 2;
-        else
-            return at;
-    }
-}
-
 /* Is this the next word? Then *at is moved behind it. */
 static bool accept(const char **at, const char *word)
 {

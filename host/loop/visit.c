@@ -251,14 +251,7 @@ static void back_off(int attempt)
 
 int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct error *error)
 {
-    struct error earlier = {0};
     struct step *step = loop->step;
-    txn_rollback(ledger_of(loop), &earlier);
-    if (earlier.sqlstate[0] != '\0' && error->sqlstate[0] == '\0' && error->kind != ERROR_INTERRUPTED) {
-        error_clear(error);
-        error_move(error, &earlier);
-    }
-    error_clear(&earlier);
     free(step->tenant);
     step->tenant = NULL;
     if (ends_run(loop, error))

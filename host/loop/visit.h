@@ -68,8 +68,8 @@ enum visit_end visit_judge(const struct tenant_loop *loop, struct visit *visit, 
 /* Milliseconds to wait before the next attempt: longer each time, and never the same for two. */
 int visit_pause(int attempt);
 
-/* An ad-hoc fix's (host/fix.c) tenant has failed, here or in `error` of its callback: takes the transaction back and
-   decides. Returns 1: try the tenant again; 0: go on with the next one; -1: the run ends, and `error` says why. */
+/* An ad-hoc fix's (host/fix.c) tenant has failed, and its transaction is taken back: decides. Returns 1: try the tenant
+   again; 0: go on with the next one; -1: the run ends, and `error` says why. */
 int loop_fail(struct tenant_loop *loop, const char *id, int attempt, struct error *error);
 
 #endif

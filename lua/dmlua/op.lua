@@ -9,6 +9,7 @@ local errors = require "dmlua.errors"
 local execute = require "dmlua.execute"
 local null = require "dmlua.null"
 local record = require "dmlua.record"
+local send_all = require "dmlua.send_all"
 local signatures = require "dmlua.signatures"
 local strict = require "dmlua.strict"
 
@@ -130,11 +131,6 @@ local function warn_use_alter(bind, made)
         key.name and key.name .. " " or "", key.referent))
     end
   end
-end
-
-local function send_all(bind, texts)
-  local file, line = errors.where()
-  for _, text in ipairs(texts) do bind:send(text, nil, file, line) end
 end
 
 -- What create_table answers with, for bulk_insert.

@@ -6,6 +6,7 @@ local ddl = require "dmlua.ddl"
 local errors = require "dmlua.errors"
 local kinds = require "dmlua.kinds_postgresql"
 local quote = require "dmlua.quote"
+local send_all = require "dmlua.send_all"
 local signatures = require "dmlua.signatures_postgresql"
 
 local M = {}
@@ -70,11 +71,6 @@ function shapes.detach_partition(given, full, step)
     arguments.fail(full, "CONCURRENTLY cannot run inside a transaction: put it into %s",
       "op.get_context():autocommit_block(fn)")
   end
-end
-
-local function send_all(bind, texts)
-  local file, line = errors.where()
-  for _, text in ipairs(texts) do bind:send(text, nil, file, line) end
 end
 
 -- Both tables of a foreign key are read when it is validated, with queries of the migrator's own, which forced row
