@@ -83,6 +83,7 @@ describe("op.copy_from", function()
     { [[op.copy_from("t", "../secret.csv")]], "is not beside the script" },
     { [[op.copy_from("t", "/etc/passwd")]], "is not beside the script" },
     { [[op.copy_from("t", "missing.csv")]], "missing.csv cannot be read" },
+    { [[op.copy_from("t", ".")]], ". is no file" },
     { [[op.copy_from("t", "a.csv", { delimiter = "ab" })]], "delimiter must be one character" },
     { [[op.copy_from()]], "table_name is missing" },
   }

@@ -215,6 +215,18 @@ describe("upgrade --sql", function()
     says(result, "versions/bbbb.lua:11")
   end)
 
+  it("names the online directive that must read", function()
+    for _, call in ipairs { [[op.create_index_online("ix", "t", { "a" })]],
+      [[op.change_type_online("t", "a", sa.BigInteger())]],
+      [[op.add_not_null_online("t", "a", { backfill = "0" })]] } do
+      local folder = project("postgresql:///none", { { revision = "aaaa", upgrade = call } })
+      local result = helper.dmlua("upgrade head --sql", { cwd = folder })
+      assert.are.equal(2, result.code)
+      says(result, call:match "op%.[%w_]+" .. " needs the database, which --sql does not have")
+      says(result, "versions/aaaa.lua:")
+    end
+  end)
+
   it("lets a script take another way", function()
     local folder = project("postgresql:///none", { { revision = "aaaa", upgrade = [[
       if context.is_offline_mode() then op.execute("SELECT 'offline'")

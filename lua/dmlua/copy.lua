@@ -1,6 +1,8 @@
 -- op.copy_from: rows by COPY, which PostgreSQL reads several times as fast as INSERTs. The rows are given, or those of
 -- a CSV file beside the script.
 
+local lfs = require "lfs"
+
 local arguments = require "dmlua.arguments"
 local csv = require "dmlua.csv"
 local errors = require "dmlua.errors"
@@ -86,6 +88,8 @@ local function read_file(bind, name)
     fail("'%s' is not beside the script: name a file in its folder or below it", name)
   end
   local folder = bind.file and bind.file:match("^(.*/)") or ""
+  local mode = lfs.attributes(folder .. name, "mode")
+  if mode and mode ~= "file" then fail("%s is no file", name) end -- a pipe would be waited for
   local file, message = io.open(folder .. name, "rb")
   local text = file and file:read("a")
   if file then file:close() end

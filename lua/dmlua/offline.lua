@@ -141,6 +141,9 @@ local function new_bind(writer, settings, step, file)
 
   function bind.query() refuse_here "reading rows" end
 
+  --- What the directive of this name must read is not there.
+  function bind.refuse(name) refuse_here(name) end
+
   function bind.tenants(_, options) refuse_here(options.needed_by) end
 
   function bind.elapsed() refuse_here "context.elapsed" end

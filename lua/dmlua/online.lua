@@ -76,15 +76,18 @@ M.signatures = {
   },
 }
 
--- The statements of one call, as parts of the step.
-local function new_parts(bind)
+-- The statements of one call of the directive `full`, as parts of the step.
+local function new_parts(bind, full)
   local parts = {}
   local file, line = errors.where()
 
   function parts.send(sql) bind:send(sql, nil, file, line) end
 
   --- Waits for the rows of a query; a rerun gets the same ones.
-  function parts.query(sql, ...) return bind:query(sql, { ... }, file, line).rows end
+  function parts.query(sql, ...)
+    if bind.offline then bind.refuse(full) end
+    return bind:query(sql, { ... }, file, line).rows
+  end
 
   --- Each of these statements is a part; one that refuses a transaction goes outside of one.
   function parts.alone(statements)
@@ -233,7 +236,7 @@ local function directive(step, name)
     if (step.open_doors or 0) > 0 then
       arguments.fail(full, "leaves the transaction: it cannot stand inside op.across_tenants")
     end
-    composite(given, new_parts(step.bind), full)
+    composite(given, new_parts(step.bind, full), full)
   end
 end
 
