@@ -76,8 +76,8 @@ M.signatures = {
   },
 }
 
--- The statements of one call of the directive `full`, as parts of the step.
-local function new_parts(bind, full)
+-- The statements of one call of the directive of this name, as parts of the step.
+local function new_parts(bind, name)
   local parts = {}
   local file, line = errors.where()
 
@@ -85,7 +85,7 @@ local function new_parts(bind, full)
 
   --- Waits for the rows of a query; a rerun gets the same ones.
   function parts.query(sql, ...)
-    if bind.offline then bind.refuse(full) end
+    if bind.offline then bind.refuse(name) end
     return bind:query(sql, { ... }, file, line).rows
   end
 
