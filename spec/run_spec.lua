@@ -448,6 +448,15 @@ globex customers (globex,1): {"status":"new"} -> {"status":"active"}
     assert.are.equal("unconfined", helper.value(db, "SELECT note FROM dmlua_ledger WHERE outcome = 'done'"))
   end)
 
+  it("--new asks which service is meant, where there are several", function()
+    local folder = helper.folder()
+    helper.write(folder .. "/dmlua.ini", "[dmlua]\nservices = isp management\n[isp]\nscript_location = isp\n"
+      .. "[management]\nscript_location = management\n")
+    local result = helper.dmlua({ "run", "--new", "a", "-m", "b" }, { cwd = folder })
+    assert.are.equal(2, result.code)
+    assert.truthy(result.err:find("several services (isp, management), and none was named", 1, true), result.err)
+  end)
+
   it("--new writes a fix that runs as it is, and writes over nothing", function()
     local _, folder = project(fix(set_active))
     local result = helper.dmlua({ "run", "--new", "close_old", "-m", 'Close "old" accounts' }, { cwd = folder })

@@ -15,6 +15,7 @@ end
 function M.folder(config)
   local location = config:get "script_location"
   if not location then
+    config:require_service()
     errors.usage "no 'script_location' is configured; `dmlua init` makes a configuration and a tree"
   end
   location = location:gsub("^%./+", ""):gsub("(.)/+$", "%1")
