@@ -14,7 +14,7 @@
 #include "host/trace.h"
 
 #define LOOP_TYPE "dmlua.step.loop"
-enum { RETRIES = 5, MAX_FAILURES = 10 };
+enum { RETRIES = 5, MAX_FAILURES = 10, LOOKS = 100 };
 
 /* How the call of tenants.each wants its tenants to be visited; which they are is host/api/bind_tenants.c's. */
 struct each {
@@ -337,6 +337,21 @@ static void push_done(lua_State *L, struct tenant_loop *loop)
         lua_newtable(L);
 }
 
+/* [-0, +0] Visits whoever the list has, looked at again until it has nobody new. A query may give new ids for ever. */
+static void visit_all(lua_State *L, struct tenant_loop *loop, int seen)
+{
+    struct error error = {0};
+    int looks;
+    for (looks = 1; visit_missing(L, loop, seen) && loop->failures < loop->max_failures; looks++) {
+        if (looks == LOOKS) {
+            failed_endless(loop, looks, &error);
+            bind_fail(L, loop->step, &error);
+        }
+        bind_tenants_push(L, loop->step, 3, loop); /* a tenant that appeared meanwhile is visited, too */
+        show_tenants(loop->step, (int)luaL_len(L, -1));
+    }
+}
+
 /* The resumable loop: a transaction a tenant. The list is read before the loop is opened: a wrong one
    leaves nothing. */
 static void each_resumable(lua_State *L, struct step *step, const struct each *each)
@@ -362,10 +377,7 @@ static void each_resumable(lua_State *L, struct step *step, const struct each *e
     show_open(step, "resumable", (int)luaL_len(L, -1), count_seen(L, seen + 2, seen), loop->workers);
     if (loop->batch > 0)
         show_rows(step, 0);
-    while (visit_missing(L, loop, seen) && loop->failures < loop->max_failures) {
-        bind_tenants_push(L, step, 3, loop); /* a tenant that appeared meanwhile is visited, too */
-        show_tenants(step, (int)luaL_len(L, -1));
-    }
+    visit_all(L, loop, seen);
     if (loop_close(loop, &error) != 0)
         bind_fail(L, step, &error);
 }

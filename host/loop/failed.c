@@ -110,3 +110,10 @@ void failed_break(struct tenant_loop *loop, struct error *error)
     record_failures(loop);
     loop_tell_failures(loop, error);
 }
+
+void failed_endless(struct tenant_loop *loop, int looks, struct error *error)
+{
+    error_set(error, ERROR_BUSY, "the tenant list had new tenants each of the %d times it was read", looks);
+    error_text(&error->hint, "a query that makes ids as it is read (gen_random_uuid) is no list of tenants");
+    failed_break(loop, error);
+}

@@ -10,5 +10,7 @@
 int failed_close(struct tenant_loop *loop, struct error *error);
 /* The loop was broken off by `error`, which tells what had failed until then. */
 void failed_break(struct tenant_loop *loop, struct error *error);
+/* The list had new tenants each of the `looks` times that it was read: breaks the loop off, and says so. */
+void failed_endless(struct tenant_loop *loop, int looks, struct error *error);
 
 #endif
