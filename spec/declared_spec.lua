@@ -1,33 +1,13 @@
 local helper = require "spec.helper"
+local watched_database = require "spec.support.watched"
 
 describe("what is declared of a table", function()
-  local database = helper.database()
+  local watched = watched_database.new()
+  local database = watched.database
 
-  local function empty()
-    helper.execute(database, [[DROP OWNED BY owner; DROP SCHEMA IF EXISTS s, public CASCADE; CREATE SCHEMA public;
-      GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE ]]
-      .. database.name .. " TO owner; GRANT app TO owner")
-  end
+  local project, upgrade, refused = watched.project, watched.upgrade, watched.refused
 
-  before_each(empty)
-
-  local function project(upgrade, settings, later)
-    local all = { environment = "production", isolation = "rls", app_role = "app" }
-    for key, value in pairs(settings or {}) do all[key] = value end
-    return helper.project { database = database, settings = all, versions = {
-      { revision = "aaaa", upgrade = upgrade }, later and { revision = "bbbb", down = "aaaa", upgrade = later } } }
-  end
-
-  local function upgrade(...)
-    return helper.dmlua("upgrade head", { cwd = project(...) })
-  end
-
-  local function refused(result, table_name)
-    assert.equal(3, result.code, result.err)
-    assert.matches("TenantIsolationError: the step leaves tables neither tenant%-isolated nor declared global",
-      result.err)
-    assert.matches(table_name, result.err, 1, true)
-  end
+  before_each(watched.empty)
 
   it("counts no table as global that has a tenant column, unless a reason was given", function()
     local make = [[op.create_table("plans", sa.Column("id", sa.Integer), { tenant = "global" }) ]]
@@ -64,7 +44,7 @@ describe("what is declared of a table", function()
         = true,
     } do
       refused(upgrade(make, nil, ("op.execute(%q)"):format(sql)), "public.plans (it has no column tenant_id)")
-      empty()
+      watched.empty()
     end
     local result = upgrade(make, nil, [[
       op.create_table("plans_new", sa.Column("id", sa.Integer), { tenant = "global" })

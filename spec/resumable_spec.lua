@@ -2,24 +2,9 @@
 
 local activity = require "spec.support.activity"
 local helper = require "spec.helper"
+local loops = require "spec.support.loops"
 
-local function says(result, text)
-  assert.truthy(result.err:find(text, 1, true), result.err)
-end
-
-local schema = [[ op.execute([=[
-  CREATE TABLE tenants (id text PRIMARY KEY);
-  INSERT INTO tenants SELECT 't' || lpad(g::text, 2, '0') FROM generate_series(1, 12) g;
-  CREATE TABLE customers (tenant_id text NOT NULL, visits int NOT NULL DEFAULT 0);
-  INSERT INTO customers SELECT id FROM tenants;
-  ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
-  ALTER TABLE customers FORCE ROW LEVEL SECURITY;
-  CREATE POLICY customers_tenant_isolation ON customers
-    USING (tenant_id = (SELECT nullif(current_setting('app.current_tenant_id', true), '')));
-  GRANT SELECT, UPDATE ON customers TO app;
-  CREATE TABLE sabotage (tenant_id text);
-  GRANT SELECT ON sabotage TO app;
-]=]) ]]
+local says, version, visits = loops.says, loops.version, loops.visits
 
 local visit = 'op.execute("UPDATE customers SET visits = visits + 1")'
 local sabotaged = [[
@@ -33,7 +18,8 @@ end
 local function project(db, upgrade)
   local folder = helper.project { database = db,
     settings = { app_role = "app", tenants_query = "SELECT id FROM tenants ORDER BY id" },
-    versions = { { revision = "aaaa", upgrade = schema }, { revision = "bbbb", down = "aaaa", upgrade = upgrade } } }
+    versions = { { revision = "aaaa", upgrade = loops.schema },
+      { revision = "bbbb", down = "aaaa", upgrade = upgrade } } }
   assert.are.equal(0, helper.dmlua("upgrade aaaa", { cwd = folder }).code)
   return folder
 end
@@ -45,16 +31,6 @@ local function wait_for_rows(db, count)
     return helper.value(db, ("SELECT count(*) >= %d OR EXISTS (SELECT FROM alembic_version WHERE version_num = 'bbbb')"
       .. " FROM dmlua_progress WHERE tenant <> ''"):format(count)) == "t"
   end)
-end
-
--- How often tenants were visited: "1:12" is all twelve once.
-local function visits(db)
-  return helper.value(db, "SELECT string_agg(visits || ':' || n, ' ' ORDER BY visits)"
-    .. " FROM (SELECT visits, count(*) AS n FROM customers GROUP BY visits) v")
-end
-
-local function version(db)
-  return helper.value(db, "SELECT version_num FROM alembic_version")
 end
 
 describe("a resumable loop", function()

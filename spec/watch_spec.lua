@@ -1,36 +1,16 @@
 local helper = require "spec.helper"
+local watched_database = require "spec.support.watched"
 
 describe("the watch over tables", function()
-  local database = helper.database()
+  local watched = watched_database.new()
+  local database = watched.database
   local isolation = [[
     guards.ensure_tenant_column("orders")
     guards.ensure_tenant_isolation("orders")]]
 
-  local function empty()
-    helper.execute(database, [[DROP OWNED BY owner; DROP SCHEMA IF EXISTS s, public CASCADE; CREATE SCHEMA public;
-      GRANT ALL ON SCHEMA public TO owner; GRANT USAGE ON SCHEMA public TO PUBLIC; GRANT CREATE ON DATABASE ]]
-      .. database.name .. " TO owner; GRANT app TO owner")
-  end
+  local project, upgrade, refused = watched.project, watched.upgrade, watched.refused
 
-  before_each(empty)
-
-  local function project(upgrade, settings, later)
-    local all = { environment = "production", isolation = "rls", app_role = "app" }
-    for key, value in pairs(settings or {}) do all[key] = value end
-    return helper.project { database = database, settings = all, versions = {
-      { revision = "aaaa", upgrade = upgrade }, later and { revision = "bbbb", down = "aaaa", upgrade = later } } }
-  end
-
-  local function upgrade(...)
-    return helper.dmlua("upgrade head", { cwd = project(...) })
-  end
-
-  local function refused(result, table_name)
-    assert.equal(3, result.code, result.err)
-    assert.matches("TenantIsolationError: the step leaves tables neither tenant%-isolated nor declared global",
-      result.err)
-    assert.matches(table_name, result.err, 1, true)
-  end
+  before_each(watched.empty)
 
   local function kept(name)
     return helper.value(database, ("SELECT to_regclass('%s')"):format(name)) ~= nil
@@ -240,7 +220,7 @@ describe("the watch over tables", function()
       local result = upgrade(make, { url = url }, 'guards.enable_tenant_isolation_on("plans")')
       assert.equal(3, result.code, result.err)
       assert.matches("detail: public%.shown %(a [^()]+ rows of public%.plans%)\n", result.err)
-      empty()
+      watched.empty()
     end
   end)
 

@@ -28,7 +28,8 @@ function M.count(whole, text)
   end
 end
 
-local schema = [[ op.execute([=[
+--- The tables, as text of a migration.
+M.schema = [[ op.execute([=[
   CREATE TABLE tenants (id text PRIMARY KEY);
   INSERT INTO tenants SELECT 't' || lpad(g::text, 2, '0') FROM generate_series(1, 12) g;
   CREATE TABLE customers (tenant_id text NOT NULL, visits int NOT NULL DEFAULT 0, note text);
@@ -60,7 +61,7 @@ end
 function M.project(upgrade, more)
   local db = helper.database()
   more = more or {}
-  local versions = { { revision = "aaaa", upgrade = schema },
+  local versions = { { revision = "aaaa", upgrade = M.schema },
     { revision = "bbbb", down = "aaaa", upgrade = upgrade, downgrade = more.downgrade } }
   for _, version in ipairs(more.versions or {}) do versions[#versions + 1] = version end
   local folder = helper.project { database = db, versions = versions,
