@@ -163,25 +163,29 @@ static int graph_lua_resolve(lua_State *L)
     return answer_push_list(L, graph, answer);
 }
 
-static int graph_lua_current(lua_State *L)
+typedef int ask_rows(const struct graph *, const char *const *rows, size_t count, struct graph_list *,
+                     struct graph_error *);
+
+/* What `ask` answers of the rows at 2. */
+static int answer_of_rows(lua_State *L, ask_rows *ask)
 {
     const struct graph *graph = graph_check(L, 1);
     struct texts rows = texts_push(L, 2, "rows");
     struct answer *answer = answer_push(L);
-    if (graph_current(graph, rows.at, rows.count, &answer->list, &answer->error) != 0)
+    if (ask(graph, rows.at, rows.count, &answer->list, &answer->error) != 0)
         return answer_raise(L, answer);
     return answer_push_list(L, graph, answer);
+}
+
+static int graph_lua_current(lua_State *L)
+{
+    return answer_of_rows(L, graph_current);
 }
 
 /* graph:rows(rows) → the same, with a baseline in the place of those that it replaces */
 static int graph_lua_rows(lua_State *L)
 {
-    const struct graph *graph = graph_check(L, 1);
-    struct texts rows = texts_push(L, 2, "rows");
-    struct answer *answer = answer_push(L);
-    if (graph_rows(graph, rows.at, rows.count, &answer->list, &answer->error) != 0)
-        return answer_raise(L, answer);
-    return answer_push_list(L, graph, answer);
+    return answer_of_rows(L, graph_rows);
 }
 
 static int graph_lua_history(lua_State *L)
